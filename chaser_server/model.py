@@ -1,0 +1,113 @@
+"""The nouns every room shares: what was asked for, what is stored, and what is counted. No behaviour, no I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """Where a session stands; see `lifecycle.MOVES` for the ways between them."""
+
+    CREATING = "creating"
+    READY = "ready"
+    CLOSED = "closed"
+    ERROR = "error"
+
+
+class EndedReason(StrEnum):
+    """Why a session closed, in the words of the API."""
+
+    CLIENT_DELETE = "client_delete"
+    TTL_EXPIRED = "ttl_expired"
+    IDLE_EXPIRED = "idle_expired"
+    ABANDONED_ORPHAN = "abandoned_orphan"
+    SUBSTRATE_DOWN = "substrate_down"
+
+
+class Channel(StrEnum):
+    """The three ways a session's bytes travel; each is counted apart."""
+
+    EGRESS = "egress"
+    CDP = "cdp"
+    PREVIEW = "preview"
+
+
+@dataclass(slots=True)
+class ByteCount:
+    """Bytes of one channel; `up` is away from the session's owner's side of it.
+
+    For egress, `up` is what the browser sent to the network. For CDP and preview, `up` is what the client sent to
+    the browser. Both only ever grow.
+    """
+
+    up: int = 0
+    down: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSpec:
+    """What a client asked for, after the web room has checked it."""
+
+    workspace_id: str
+    key_id: str | None
+    profile: str
+    ttl_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One row of the sessions table: a session as it is stored."""
+
+    id: str
+    workspace_id: str
+    key_id: str | None
+    profile: str
+    status: Status
+    created_at: datetime
+    expires_at: datetime
+    device: str | None = None
+    ready_at: datetime | None = None
+    ended_at: datetime | None = None
+    ended_reason: EndedReason | None = None
+    proxy_ip: str | None = None
+    proxy_region: str | None = None
+    bytes: dict[Channel, ByteCount] = field(default_factory=lambda: {channel: ByteCount() for channel in Channel})
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEvent:
+    """One line of a session's timeline."""
+
+    at: datetime
+    kind: str
+    detail: dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """A tenant: it owns keys and sessions, and never sees another's. `concurrent_sessions` None means the default."""
+
+    id: str
+    name: str
+    created_at: datetime
+    concurrent_sessions: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """An API key without its secret, of which only a hash is ever stored."""
+
+    id: str
+    workspace_id: str
+    name: str
+    prefix: str
+    created_at: datetime
+    last_used_at: datetime | None = None
+    revoked_at: datetime | None = None
+
+
+def utc_now() -> datetime:
+    """The wall clock in UTC, with microseconds."""
+    return datetime.now(UTC)

@@ -1,0 +1,108 @@
+"""Two connections to one SQLite file: a single writer and a separate reader. Knows no table.
+
+A reader on the writer's connection would see rows of a transaction that may yet be rolled back; on its own
+connection, in WAL mode, it sees only what is committed and never waits for the writer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import aiosqlite
+
+from chaser_server.errors import MachineError
+from chaser_server.store.schema import MIGRATIONS, migrate
+
+TIMESTAMP = "%Y-%m-%dT%H:%M:%S.%fZ"
+
+
+def to_text(moment: datetime | None) -> str | None:
+    """A UTC time as RFC 3339 with microseconds: fixed width, so that text order is time order."""
+    return None if moment is None else moment.strftime(TIMESTAMP)
+
+
+def to_time(text: str | None) -> datetime | None:
+    """The inverse of `to_text`."""
+    return None if text is None else datetime.fromisoformat(text)
+
+
+class Database:
+    """An open database. `async with db.transaction() as write` changes all or nothing."""
+
+    def __init__(self, writer: aiosqlite.Connection, reader: aiosqlite.Connection) -> None:
+        self._writer = writer
+        self._reader = reader
+        self._turn = asyncio.Lock()
+
+    @classmethod
+    async def open(cls, path: Path) -> Database:
+        """Open or make the file at `path`, and bring its schema up to date.
+
+        Raises `MachineError` when the file cannot be used or was made by a newer version of the program.
+        """
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            await asyncio.to_thread(_prepare, path)
+            return cls(await _connect(path), await _connect(path))
+        except (OSError, sqlite3.Error) as error:
+            raise MachineError(f"cannot use the database {path}: {error}") from error
+
+    async def close(self) -> None:
+        """Close both connections; what is committed stays."""
+        await self._reader.close()
+        await self._writer.close()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[aiosqlite.Connection]:
+        """The writer, alone, inside one transaction: committed at the end, rolled back on any exception."""
+        async with self._turn:
+            await self._writer.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._writer
+            except BaseException:
+                await self._writer.rollback()
+                raise
+            await self._writer.commit()
+
+    async def write(self, sql: str, values: Iterable[Any] = ()) -> int:
+        """Run one statement in its own transaction; returns the number of rows it changed."""
+        async with self.transaction() as writer:
+            return (await writer.execute(sql, tuple(values))).rowcount
+
+    async def rows(self, sql: str, values: Iterable[Any] = ()) -> list[aiosqlite.Row]:
+        """All rows of a query on the reader."""
+        return list(await self._reader.execute_fetchall(sql, tuple(values)))
+
+    async def row(self, sql: str, values: Iterable[Any] = ()) -> aiosqlite.Row | None:
+        """The first row of a query on the reader, or None."""
+        found = await self.rows(sql, values)
+        return found[0] if found else None
+
+
+async def _connect(path: Path) -> aiosqlite.Connection:
+    connection = await aiosqlite.connect(path, isolation_level=None)
+    connection.row_factory = aiosqlite.Row
+    # In WAL mode NORMAL loses no committed row when the process dies, only (perhaps) when the power does,
+    # and keeps the fsync out of POST /v1/sessions.
+    for pragma in ("synchronous = NORMAL", "foreign_keys = ON", "busy_timeout = 5000"):
+        await connection.execute(f"PRAGMA {pragma}")
+    return connection
+
+
+def _prepare(path: Path) -> None:
+    connection = sqlite3.connect(path, isolation_level=None)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version > len(MIGRATIONS):
+            raise MachineError(f"the database {path} was made by a newer version of chaser-server (schema {version})")
+        migrate(connection)
+    finally:
+        connection.close()
+    path.chmod(0o600)

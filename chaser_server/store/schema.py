@@ -1,0 +1,64 @@
+"""The tables, as numbered migrations. A released migration is never edited; a change is a new one at the end."""
+
+from __future__ import annotations
+
+import sqlite3
+
+MIGRATIONS: tuple[str, ...] = (
+    """
+    CREATE TABLE workspaces (
+        id TEXT PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE,
+        created_at TEXT NOT NULL,
+        concurrent_sessions INTEGER
+    ) STRICT;
+    CREATE TABLE keys (
+        id TEXT PRIMARY KEY,
+        workspace_id TEXT NOT NULL REFERENCES workspaces(id),
+        name TEXT NOT NULL,
+        hash TEXT NOT NULL UNIQUE,
+        prefix TEXT NOT NULL,
+        created_at TEXT NOT NULL,
+        last_used_at TEXT,
+        revoked_at TEXT
+    ) STRICT;
+    CREATE TABLE sessions (
+        id TEXT PRIMARY KEY,
+        workspace_id TEXT NOT NULL REFERENCES workspaces(id),
+        key_id TEXT,
+        profile TEXT NOT NULL,
+        status TEXT NOT NULL,
+        device TEXT,
+        created_at TEXT NOT NULL,
+        expires_at TEXT NOT NULL,
+        ready_at TEXT,
+        ended_at TEXT,
+        ended_reason TEXT,
+        proxy_ip TEXT,
+        proxy_region TEXT,
+        egress_up INTEGER NOT NULL DEFAULT 0,
+        egress_down INTEGER NOT NULL DEFAULT 0,
+        cdp_up INTEGER NOT NULL DEFAULT 0,
+        cdp_down INTEGER NOT NULL DEFAULT 0,
+        preview_up INTEGER NOT NULL DEFAULT 0,
+        preview_down INTEGER NOT NULL DEFAULT 0
+    ) STRICT;
+    CREATE INDEX sessions_newest ON sessions (workspace_id, created_at DESC, id DESC);
+    CREATE INDEX sessions_open ON sessions (status) WHERE status IN ('creating', 'ready');
+    CREATE TABLE session_events (
+        number INTEGER PRIMARY KEY,
+        session_id TEXT NOT NULL REFERENCES sessions(id),
+        at TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        detail TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX session_events_of ON session_events (session_id, number);
+    """,
+)
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring the database to the newest schema, each migration in one transaction with its number."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
+        connection.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {number}; COMMIT;")

@@ -1,0 +1,155 @@
+"""The sessions table and the timeline beside it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from chaser_server.model import ByteCount, Channel, EndedReason, Session, SessionEvent, Status
+from chaser_server.store.database import Database, to_text, to_time
+
+_INSERT_EVENT = "INSERT INTO session_events (session_id, at, kind, detail) VALUES (?, ?, ?, ?)"
+
+
+class SessionStore:
+    """Reads and writes sessions; decides nothing."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def insert(self, session: Session) -> None:
+        """Store a new session with its first event. It is committed when this returns."""
+        async with self._database.transaction() as write:
+            await write.execute(
+                "INSERT INTO sessions (id, workspace_id, key_id, profile, status, created_at, expires_at)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (
+                    session.id,
+                    session.workspace_id,
+                    session.key_id,
+                    session.profile,
+                    session.status,
+                    to_text(session.created_at),
+                    to_text(session.expires_at),
+                ),
+            )
+            detail = {"profile": session.profile}
+            await write.execute(_INSERT_EVENT, _event_row(session.id, session.created_at, "created", detail))
+
+    async def mark_ready(self, session: Session) -> None:
+        """Store that `session` became ready, with its device and upstream."""
+        async with self._database.transaction() as write:
+            await write.execute(
+                "UPDATE sessions SET status = ?, device = ?, ready_at = ?, proxy_ip = ?, proxy_region = ? WHERE id = ?",
+                (
+                    session.status,
+                    session.device,
+                    to_text(session.ready_at),
+                    session.proxy_ip,
+                    session.proxy_region,
+                    session.id,
+                ),
+            )
+            assert session.ready_at is not None
+            await write.execute(
+                _INSERT_EVENT, _event_row(session.id, session.ready_at, "ready", {"device": session.device})
+            )
+
+    async def mark_ended(self, session: Session, detail: dict[str, object]) -> None:
+        """Store the end of `session`, its last byte counts and the `ended` event, all of it or none."""
+        assert session.ended_at is not None
+        async with self._database.transaction() as write:
+            await write.execute(
+                "UPDATE sessions SET status = ?, ended_at = ?, ended_reason = ? WHERE id = ?",
+                (session.status, to_text(session.ended_at), session.ended_reason, session.id),
+            )
+            await write.execute(_COUNT, _count_row(session.id, session.bytes))
+            await write.execute(_INSERT_EVENT, _event_row(session.id, session.ended_at, "ended", detail))
+
+    async def save_bytes(self, counts: Iterable[tuple[str, dict[Channel, ByteCount]]]) -> None:
+        """Store the byte counts of several sessions at once."""
+        async with self._database.transaction() as write:
+            await write.executemany(_COUNT, [_count_row(session_id, count) for session_id, count in counts])
+
+    async def add_event(self, session_id: str, event: SessionEvent) -> None:
+        """Append a line to the timeline of a session."""
+        await self._database.write(_INSERT_EVENT, _event_row(session_id, event.at, event.kind, event.detail))
+
+    async def get(self, session_id: str) -> Session | None:
+        """One session by id, of whatever workspace."""
+        row = await self._database.row("SELECT * FROM sessions WHERE id = ?", (session_id,))
+        return None if row is None else _session(row)
+
+    async def page(
+        self,
+        workspace_id: str,
+        *,
+        limit: int,
+        before: tuple[datetime, str] | None = None,
+        status: Status | None = None,
+    ) -> list[Session]:
+        """Sessions of a workspace, newest first, at most `limit`; `before` is the last row of the page before.
+
+        The order is total (`created_at`, then `id`) and the bound is a row, not a number of rows, so a session that
+        is created in between never shifts or repeats one.
+        """
+        sql, values = "SELECT * FROM sessions WHERE workspace_id = ?", [workspace_id]
+        if before is not None:
+            sql += " AND (created_at, id) < (?, ?)"
+            values += [to_text(before[0]) or "", before[1]]
+        if status is not None:
+            sql += " AND status = ?"
+            values.append(status)
+        sql += " ORDER BY created_at DESC, id DESC LIMIT ?"
+        return [_session(row) for row in await self._database.rows(sql, [*values, limit])]
+
+    async def open_sessions(self) -> list[Session]:
+        """All sessions that are not in a terminal state; after a restart these are orphans."""
+        rows = await self._database.rows("SELECT * FROM sessions WHERE status IN ('creating', 'ready')")
+        return [_session(row) for row in rows]
+
+    async def events(self, session_id: str) -> list[SessionEvent]:
+        """The timeline of a session, oldest first."""
+        rows = await self._database.rows(
+            "SELECT at, kind, detail FROM session_events WHERE session_id = ? ORDER BY number", (session_id,)
+        )
+        return [
+            SessionEvent(at=datetime.fromisoformat(row["at"]), kind=row["kind"], detail=json.loads(row["detail"]))
+            for row in rows
+        ]
+
+
+# MAX: a count that was written later but read earlier never takes bytes back.
+_COUNT = "UPDATE sessions SET " + (
+    ", ".join(f"{channel}_{way} = MAX({channel}_{way}, ?)" for channel in Channel for way in ("up", "down"))
+    + " WHERE id = ?"
+)
+
+
+def _count_row(session_id: str, counts: dict[Channel, ByteCount]) -> tuple[Any, ...]:
+    return (*(number for channel in Channel for number in (counts[channel].up, counts[channel].down)), session_id)
+
+
+def _event_row(session_id: str, at: datetime, kind: str, detail: dict[str, Any]) -> tuple[Any, ...]:
+    return session_id, to_text(at), kind, json.dumps(detail)
+
+
+def _session(row: Any) -> Session:
+    return Session(
+        id=row["id"],
+        workspace_id=row["workspace_id"],
+        key_id=row["key_id"],
+        profile=row["profile"],
+        status=Status(row["status"]),
+        created_at=datetime.fromisoformat(row["created_at"]),
+        expires_at=datetime.fromisoformat(row["expires_at"]),
+        device=row["device"],
+        ready_at=to_time(row["ready_at"]),
+        ended_at=to_time(row["ended_at"]),
+        ended_reason=None if row["ended_reason"] is None else EndedReason(row["ended_reason"]),
+        proxy_ip=row["proxy_ip"],
+        proxy_region=row["proxy_region"],
+        bytes={channel: ByteCount(up=row[f"{channel}_up"], down=row[f"{channel}_down"]) for channel in Channel},
+    )

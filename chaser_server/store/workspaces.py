@@ -1,0 +1,116 @@
+"""The workspaces table and the keys that belong to them."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import datetime
+from typing import Any
+
+from chaser_server.errors import InvalidRequest, NotFound
+from chaser_server.model import ApiKey, Workspace, utc_now
+from chaser_server.store.database import Database, to_text, to_time
+from chaser_server.tokens import key_hash, key_prefix, new_uuid7
+
+DEFAULT_WORKSPACE = "default"
+
+
+class WorkspaceStore:
+    """Reads and writes workspaces and keys. Secrets come in, only their hashes are kept."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def create(self, name: str) -> Workspace:
+        """Add a workspace. Raises `InvalidRequest` when the name is empty or taken."""
+        if not name.strip():
+            raise InvalidRequest("a workspace needs a name")
+        workspace = Workspace(id=f"ws_{new_uuid7()}", name=name, created_at=utc_now())
+        try:
+            await self._database.write(
+                "INSERT INTO workspaces (id, name, created_at) VALUES (?, ?, ?)",
+                (workspace.id, name, to_text(workspace.created_at)),
+            )
+        except sqlite3.IntegrityError as error:
+            raise InvalidRequest(f"there is a workspace named {name!r} already") from error
+        return workspace
+
+    async def ensure_default(self) -> Workspace:
+        """The workspace named `default`, made when it is not there yet."""
+        return await self.by_name(DEFAULT_WORKSPACE) or await self.create(DEFAULT_WORKSPACE)
+
+    async def by_name(self, name: str) -> Workspace | None:
+        """The workspace of that name."""
+        row = await self._database.row("SELECT * FROM workspaces WHERE name = ?", (name,))
+        return None if row is None else _workspace(row)
+
+    async def all(self) -> list[Workspace]:
+        """All workspaces, oldest first."""
+        return [_workspace(row) for row in await self._database.rows("SELECT * FROM workspaces ORDER BY created_at")]
+
+    async def get(self, workspace_id: str) -> Workspace | None:
+        """The workspace with that id."""
+        row = await self._database.row("SELECT * FROM workspaces WHERE id = ?", (workspace_id,))
+        return None if row is None else _workspace(row)
+
+    async def add_key(self, workspace_id: str, *, name: str, secret: str) -> ApiKey:
+        """Store a key. The same secret again gives the row that is there, made valid again if it was revoked."""
+        await self._database.write(
+            "INSERT INTO keys (id, workspace_id, name, hash, prefix, created_at) VALUES (?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (hash) DO UPDATE SET revoked_at = NULL",
+            (
+                f"key_{new_uuid7()}",
+                workspace_id,
+                name,
+                key_hash(secret),
+                key_prefix(secret),
+                to_text(utc_now()),
+            ),
+        )
+        key = await self.find_key(secret)
+        assert key is not None
+        return key
+
+    async def find_key(self, secret: str) -> ApiKey | None:
+        """The key with that secret, revoked or not, found by its hash."""
+        row = await self._database.row("SELECT * FROM keys WHERE hash = ?", (key_hash(secret),))
+        return None if row is None else _key(row)
+
+    async def keys(self, workspace_id: str | None = None) -> list[ApiKey]:
+        """The keys of one workspace, or all, oldest first."""
+        sql, values = "SELECT * FROM keys", ()
+        if workspace_id is not None:
+            sql, values = sql + " WHERE workspace_id = ?", (workspace_id,)
+        return [_key(row) for row in await self._database.rows(sql + " ORDER BY created_at", values)]
+
+    async def revoke_key(self, id_or_prefix: str, at: datetime) -> ApiKey:
+        """Make a key invalid from `at` on. Raises `NotFound` unless exactly one key has that id or prefix."""
+        found = [key for key in await self.keys() if id_or_prefix in (key.id, key.prefix)]
+        if len(found) != 1:
+            raise NotFound(f"{'no' if not found else 'more than one'} key has the id or prefix {id_or_prefix!r}")
+        await self._database.write("UPDATE keys SET revoked_at = ? WHERE id = ?", (to_text(at), found[0].id))
+        return found[0]
+
+    async def touch_key(self, key_id: str, at: datetime) -> None:
+        """Note that a key was used."""
+        await self._database.write("UPDATE keys SET last_used_at = ? WHERE id = ?", (to_text(at), key_id))
+
+
+def _workspace(row: Any) -> Workspace:
+    return Workspace(
+        id=row["id"],
+        name=row["name"],
+        created_at=datetime.fromisoformat(row["created_at"]),
+        concurrent_sessions=row["concurrent_sessions"],
+    )
+
+
+def _key(row: Any) -> ApiKey:
+    return ApiKey(
+        id=row["id"],
+        workspace_id=row["workspace_id"],
+        name=row["name"],
+        prefix=row["prefix"],
+        created_at=datetime.fromisoformat(row["created_at"]),
+        last_used_at=to_time(row["last_used_at"]),
+        revoked_at=to_time(row["revoked_at"]),
+    )

@@ -77,10 +77,12 @@ class WorkspaceStore:
 
     async def keys(self, workspace_id: str | None = None) -> list[ApiKey]:
         """The keys of one workspace, or all, oldest first."""
-        sql, values = "SELECT * FROM keys", ()
-        if workspace_id is not None:
-            sql, values = sql + " WHERE workspace_id = ?", (workspace_id,)
-        return [_key(row) for row in await self._database.rows(sql + " ORDER BY created_at", values)]
+        if workspace_id is None:
+            rows = await self._database.rows("SELECT * FROM keys ORDER BY created_at")
+        else:
+            sql = "SELECT * FROM keys WHERE workspace_id = ? ORDER BY created_at"
+            rows = await self._database.rows(sql, (workspace_id,))
+        return [_key(row) for row in rows]
 
     async def revoke_key(self, id_or_prefix: str, at: datetime) -> ApiKey:
         """Make a key invalid from `at` on. Raises `NotFound` unless exactly one key has that id or prefix."""

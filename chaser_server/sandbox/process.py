@@ -1,0 +1,317 @@
+"""One session's process tree: started, asked for sockets, watched, and ended with nothing left."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import pwd
+import shutil
+import signal
+import socket
+import tempfile
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from chaser_server.errors import LaunchFailed
+from chaser_server.sandbox import bubblewrap
+
+DOORMAN = Path(__file__).with_name("doorman.py")
+SCRATCH_PREFIX = "chaser-session-"
+STDERR_LINES = 60
+STDERR_LINE_BYTES = 2000
+_DEVTOOLS_PORT = 9222  # inside its own network namespace every session may use the same
+_EGRESS_PORT = 3128
+_KILL_SECONDS = 5.0
+_LAST_WORDS_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Walls:
+    """How a sandbox is built on this machine. `isolated` False means none at all: the operator chose so."""
+
+    isolated: bool
+    bwrap: str
+    python: str
+    user: str
+    scratch_max_bytes: int
+
+    def outer_user(self) -> tuple[int, int] | None:
+        """The uid and gid to run under: of the configured user when the server is root, else None for its own.
+
+        Without a sandbox it is always the server's own, since that user must own the display's socket directory.
+        """
+        if os.geteuid() != 0 or not self.isolated:
+            return None
+        entry = pwd.getpwnam(self.user)
+        return entry.pw_uid, entry.pw_gid
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Directories that a session's programs may write to, as they see them."""
+
+    home: str
+    framebuffer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What runs inside. The browser's arguments may hold `{devtools_port}` and `{egress_port}`."""
+
+    browser: Sequence[str]
+    display: Sequence[str] | None
+    environment: Mapping[str, str]
+    read_only: Sequence[str] = ()
+
+
+class Sandbox:
+    """A running session's processes. Its owner calls `kill` in the end, also when the browser went by itself."""
+
+    def __init__(self, process: asyncio.subprocess.Process, channel: socket.socket, scratch: str | None) -> None:
+        self._process = process
+        self._channel = channel
+        self._scratch = scratch
+        self._inner_pid: int | None = None
+        self._turn = asyncio.Lock()
+        self._stderr = _Tail()
+        self._exit = asyncio.create_task(process.wait(), name=f"sandbox-exit-{process.pid}")
+
+    @property
+    def pid(self) -> int:
+        """The process id of the outermost process, on the host."""
+        return self._process.pid
+
+    @property
+    def stderr_tail(self) -> str:
+        """The last lines that the programs inside wrote."""
+        return self._stderr.text
+
+    async def exited(self) -> int:
+        """Wait until the processes are gone, by themselves or by a kill: the exit code, 128 + N for signal N."""
+        code = await asyncio.shield(self._exit)
+        return code if code >= 0 else 128 - code
+
+    async def ask(self, want: str) -> tuple[int, int]:
+        """A descriptor from inside, which is then the caller's to close, and the port that belongs to it (or 0).
+
+        Raises `LaunchFailed` with the programs' last words when the sandbox has no answer.
+        """
+        async with self._turn:
+            try:
+                await self._tell({"want": want})
+                answer, descriptors = await self._receive()
+            except (OSError, ValueError) as error:
+                raise self._no_answer(want, str(error)) from error
+        if len(descriptors) != 1:
+            for descriptor in descriptors:
+                os.close(descriptor)
+            if not answer:
+                await self._stderr.wait_ended(_LAST_WORDS_SECONDS)
+            raise self._no_answer(want, str(answer.get("error", "the browser did not start")))
+        port = answer.get("port", 0)
+        return descriptors[0], port if isinstance(port, int) else 0
+
+    async def kill(self) -> None:
+        """End every process of the session and wait until they are gone; may be called again."""
+        self._channel.close()
+        if self._inner_pid is not None and not self._exit.done():
+            # The init of the sandbox's PID namespace: all in it go too, and bwrap stays alive to reap it.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._inner_pid, signal.SIGKILL)
+        try:
+            await asyncio.wait_for(self.exited(), _KILL_SECONDS)
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            await self.exited()
+        self._stderr.close()
+        if self._scratch:
+            await asyncio.to_thread(shutil.rmtree, self._scratch, ignore_errors=True)
+
+    async def _begin(self, stderr: int, info: int | None, plan: Mapping[str, object]) -> None:
+        """Listen to what the programs say, learn the pid of the sandbox's init, and tell the doorman what to run."""
+        await asyncio.get_running_loop().connect_read_pipe(lambda: self._stderr, os.fdopen(stderr, "rb", 0))
+        if info is not None:
+            information = await asyncio.to_thread(_read_all, info)
+            if not information:
+                await self.exited()
+                raise LaunchFailed("bubblewrap could not build the sandbox", stderr_tail=self.stderr_tail)
+            self._inner_pid = int(json.loads(information)["child-pid"])
+        await self._tell(plan)
+
+    async def _tell(self, message: Mapping[str, object]) -> None:
+        await asyncio.get_running_loop().sock_sendall(self._channel, json.dumps(message).encode() + b"\n")
+
+    async def _receive(self) -> tuple[dict[str, object], list[int]]:
+        """One line of JSON and the descriptors that came with it."""
+        data, descriptors = b"", list[int]()
+        while not data.endswith(b"\n"):
+            await _readable(self._channel)
+            part, received, _, _ = socket.recv_fds(self._channel, 4096, 4, socket.MSG_CMSG_CLOEXEC)
+            descriptors += received
+            if not part:
+                return {}, descriptors
+            data += part
+        answer = json.loads(data)
+        return answer if isinstance(answer, dict) else {}, descriptors
+
+    def _no_answer(self, want: str, why: str) -> LaunchFailed:
+        return LaunchFailed(f"no {want} from the sandbox: {why}", stderr_tail=self.stderr_tail)
+
+
+async def start(program_for: Callable[[Places], Program], walls: Walls) -> Sandbox:
+    """Start a session's processes.
+
+    `program_for` makes the program once the writable places are known. Returns as soon as the outermost process runs;
+    whether the browser comes up is learnt by `Sandbox.ask`. Raises `LaunchFailed`, leaving nothing behind.
+    """
+    scratch = None if walls.isolated else tempfile.mkdtemp(prefix=SCRATCH_PREFIX)
+    places = Places(home=scratch or bubblewrap.HOME, framebuffer=f"{scratch or '/tmp'}/framebuffer")
+    with ExitStack() as undo, ExitStack() as passed_on:
+        if scratch:
+            undo.callback(shutil.rmtree, scratch, ignore_errors=True)
+        channel, theirs = socket.socketpair()
+        channel.setblocking(False)
+        undo.callback(channel.close)
+        passed_on.callback(theirs.close)
+        stderr_reader, stderr_writer = _pipe(undo, passed_on)
+        info_reader, info_writer = _pipe(undo, passed_on) if walls.isolated else (None, None)
+        try:
+            program = program_for(places)
+            command = [walls.python, "-I", "-S", str(DOORMAN), str(theirs.fileno())]
+            inherited = [theirs.fileno()]
+            if info_writer is not None:
+                descriptors = _files_inside(passed_on, info_writer)
+                command[3] = bubblewrap.DOORMAN_PATH
+                command = _isolated(command, program, walls, descriptors)
+                inherited += descriptors.all()
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=stderr_writer,
+                stderr=stderr_writer,
+                env=dict(program.environment),
+                pass_fds=inherited,
+                start_new_session=True,
+            )
+        except (OSError, KeyError) as error:
+            raise LaunchFailed(f"cannot start the sandbox: {error}") from error
+        undo.pop_all()
+    sandbox = Sandbox(process, channel, scratch)
+    try:
+        await sandbox._begin(stderr_reader, info_reader, _plan(program, places, scratch))
+    except BaseException:
+        await sandbox.kill()
+        raise
+    return sandbox
+
+
+def _isolated(
+    command: Sequence[str], program: Program, walls: Walls, descriptors: bubblewrap.Descriptors
+) -> list[str]:
+    """`command` inside bubblewrap, and that as an ordinary user when the server is root."""
+    user = walls.outer_user()
+    return [
+        *([] if user is None else bubblewrap.drop_privileges_argv(*user)),
+        *bubblewrap.bwrap_argv(
+            bwrap=walls.bwrap,
+            descriptors=descriptors,
+            environment=program.environment,
+            read_only=program.read_only,
+            scratch_max_bytes=walls.scratch_max_bytes,
+            command=command,
+        ),
+    ]
+
+
+def _plan(program: Program, places: Places, scratch: str | None) -> dict[str, object]:
+    """What the doorman is told. Outside a sandbox ports are shared with the machine, so it picks free ones (0)."""
+    return {
+        "browser": list(program.browser),
+        "display": None if program.display is None else list(program.display),
+        "framebuffer_dir": places.framebuffer,
+        "devtools_port": 0 if scratch else _DEVTOOLS_PORT,
+        "egress_port": 0 if scratch else _EGRESS_PORT,
+        "remove": scratch,
+    }
+
+
+def _pipe(undo: ExitStack, passed_on: ExitStack) -> tuple[int, int]:
+    """A pipe whose reading end stays ours and whose writing end goes to the child."""
+    reader, writer = os.pipe()
+    undo.callback(os.close, reader)
+    passed_on.callback(os.close, writer)
+    return reader, writer
+
+
+def _files_inside(passed_on: ExitStack, info: int) -> bubblewrap.Descriptors:
+    """Anonymous files with what bwrap writes into the sandbox's /etc and /run."""
+
+    def file(content: bytes) -> int:
+        descriptor = os.memfd_create("chaser")
+        passed_on.callback(os.close, descriptor)
+        os.write(descriptor, content)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        return descriptor
+
+    return bubblewrap.Descriptors(
+        doorman=file(DOORMAN.read_bytes()),
+        passwd=file(bubblewrap.PASSWD),
+        group=file(bubblewrap.GROUP),
+        hosts=file(bubblewrap.HOSTS),
+        info=info,
+    )
+
+
+def _read_all(descriptor: int) -> bytes:
+    with os.fdopen(descriptor, "rb") as reader:
+        return reader.read()
+
+
+async def _readable(sock: socket.socket) -> None:
+    """Wait until `sock` has something to read, without reading it: descriptors come with the bytes."""
+    loop = asyncio.get_running_loop()
+    ready = loop.create_future()
+    loop.add_reader(sock, lambda: None if ready.done() else ready.set_result(None))
+    try:
+        await ready
+    finally:
+        loop.remove_reader(sock)
+
+
+class _Tail(asyncio.Protocol):
+    """Keeps the last lines of a pipe, and always reads on: a browser whose stderr is full would stall."""
+
+    def __init__(self) -> None:
+        self._lines: deque[str] = deque(maxlen=STDERR_LINES)
+        self._partial = b""
+        self._transport: asyncio.BaseTransport | None = None
+        self._ended = asyncio.Event()
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self._lines)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        *lines, partial = (self._partial + data).split(b"\n")
+        self._lines.extend(line[:STDERR_LINE_BYTES].decode("utf-8", "replace") for line in lines)
+        self._partial = partial[:STDERR_LINE_BYTES]
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._ended.set()
+
+    async def wait_ended(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._ended.wait(), seconds)
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()

@@ -205,8 +205,8 @@ class _FromClient(_DrainClient):
     __slots__ = ()
 
     def data_received(self, data: bytes) -> None:
+        self._write(data)  # first: the browser already works while we count
         self._count.up += len(data)
-        self._write(data)
 
     def eof_received(self) -> None:
         self._relay._client_ended()
@@ -247,9 +247,9 @@ class _FromUpstream(_DrainUpstream):
     __slots__ = ()
 
     def data_received(self, data: bytes) -> None:
-        self._count.down += len(data)
+        self._write(data)  # first: the client already works while we walk and count
         self._walk(data)
-        self._write(data)
+        self._count.down += len(data)
 
     def eof_received(self) -> None:
         self._relay._upstream_ended()

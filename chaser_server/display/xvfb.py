@@ -1,0 +1,23 @@
+"""Say how an Xvfb is started. Knows no sandbox and starts nothing."""
+
+from __future__ import annotations
+
+
+def xvfb_argv(
+    width: int, height: int, *, framebuffer_dir: str = "/tmp/fb", display_fd: int = 3, binary: str = "Xvfb"
+) -> list[str]:
+    """The command of a private X server with one 24-bit screen of `width` x `height` pixels.
+
+    The framebuffer is the file `Xvfb_screen0` in `framebuffer_dir`, which must exist. The display number is written
+    to `display_fd`, with a newline, once clients may connect. The size is fixed: Xvfb cannot grow its screen.
+    """
+    return [
+        binary,
+        "-screen", "0", f"{width}x{height}x24",
+        "-fbdir", framebuffer_dir,
+        "-nolisten", "tcp",
+        "-nolisten", "local",  # no abstract socket: it would be reachable by name from the whole network namespace
+        "-noreset",  # the screen outlives its last client
+        "-extension", "GLX",  # nothing draws with it here, and it costs start-up time and memory
+        "-displayfd", str(display_fd),
+    ]  # fmt: skip

@@ -1,0 +1,131 @@
+"""Real parts for tests of the screen: an Xvfb outside any sandbox, and a headed Chromium with its DevTools."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import socket
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from chaser_server.display.xvfb import xvfb_argv
+
+_CHROMIUM = [
+    "/usr/lib/chromium/chromium",
+    "--no-sandbox",
+    "--test-type",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-quic",
+    "--password-store=basic",
+    "--remote-debugging-port=0",
+]
+
+
+@dataclass(frozen=True)
+class Screen:
+    """A running Xvfb, reached the way the product reaches it: by connected sockets and one file descriptor."""
+
+    process: asyncio.subprocess.Process
+    number: int
+    directory: Path
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "DISPLAY": f":{self.number}", "DBUS_SESSION_BUS_ADDRESS": "disabled:"}
+
+    def connect(self) -> socket.socket:
+        sock = socket.socket(socket.AF_UNIX)
+        sock.connect(f"/tmp/.X11-unix/X{self.number}")
+        return sock
+
+    def framebuffer_fd(self) -> int:
+        return os.open(self.directory / "Xvfb_screen0", os.O_RDONLY)
+
+
+@asynccontextmanager
+async def running_screen(width: int = 1280, height: int = 720) -> AsyncIterator[Screen]:
+    with tempfile.TemporaryDirectory() as directory:
+        reader, writer = os.pipe()
+        argv = xvfb_argv(width, height, framebuffer_dir=directory, display_fd=writer)
+        process = await asyncio.create_subprocess_exec(*argv, pass_fds=(writer,), stderr=asyncio.subprocess.DEVNULL)
+        os.close(writer)
+        with os.fdopen(reader) as pipe:
+            number = int(await asyncio.to_thread(pipe.readline))
+        try:
+            yield Screen(process, number, Path(directory))
+        finally:
+            if process.returncode is None:
+                process.terminate()
+            await process.wait()
+
+
+class Page:
+    """One page of a Chromium, by the DevTools protocol, in the few words that tests need."""
+
+    def __init__(self, ws: aiohttp.ClientWebSocketResponse) -> None:
+        self._ws = ws
+        self._last_id = 0
+
+    async def send(self, method: str, **params: Any) -> Any:
+        self._last_id += 1
+        await self._ws.send_json({"id": self._last_id, "method": method, "params": params})
+        while (answer := await self._ws.receive_json(timeout=20)).get("id") != self._last_id:
+            pass
+        assert "error" not in answer, answer
+        return answer["result"]
+
+    async def evaluate(self, expression: str) -> Any:
+        """The value of a JavaScript expression; a promise is awaited."""
+        result = await self.send("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
+        assert "exceptionDetails" not in result, result
+        return result["result"].get("value")
+
+    async def until(self, condition: str) -> None:
+        """Return once a JavaScript condition holds in the page."""
+        look = f"() => ({condition}) ? (clearInterval(timer), done()) : 0"
+        await self.evaluate(f"new Promise(done => {{ const timer = setInterval({look}, 5) }})")
+
+    async def fill_the_screen(self) -> None:
+        """Make page (x, y) screen (x, y), as the product does."""
+        window = await self.send("Browser.getWindowForTarget")
+        await self.send("Browser.setWindowBounds", windowId=window["windowId"], bounds={"windowState": "fullscreen"})
+        await self.until("innerHeight === screen.height")
+
+
+@asynccontextmanager
+async def running_chromium(screen: Screen, url: str = "about:blank") -> AsyncIterator[Page]:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        process = await asyncio.create_subprocess_exec(
+            *_CHROMIUM, f"--user-data-dir={profile}", url,
+            env=screen.environment, stderr=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL,
+        )  # fmt: skip
+        assert process.stderr is not None
+        try:
+            address = ""
+            while not (found := re.search(r"DevTools listening on ws://([^/]+)/", address)):
+                address = (await asyncio.wait_for(process.stderr.readline(), 20)).decode()
+                assert address, "Chromium went away"
+            drain = asyncio.create_task(process.stderr.read(), name="drain Chromium's stderr")
+            async with aiohttp.ClientSession() as http:
+                async with http.get(f"http://{found[1]}/json/list") as answer:
+                    target = next(each for each in await answer.json() if each["type"] == "page")
+                async with http.ws_connect(target["webSocketDebuggerUrl"], max_msg_size=0) as ws:
+                    yield Page(ws)
+            process.terminate()
+            await process.wait()
+            drain.cancel()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()

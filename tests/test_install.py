@@ -98,6 +98,14 @@ def test_what_was_brought_and_what_is_still_missing_is_said_line_by_line(debian:
     assert "[noninteractive]" in (tmp_path / "asked").read_text()
 
 
+def test_a_command_that_fails_is_shown_with_its_last_words(debian: Machine, tmp_path: Path) -> None:
+    put(tmp_path, "apt-get", "#!/bin/sh\necho E: no such mirror >&2\nexit 100\n")
+    said: list[str] = []
+    assert install(say=said.append, machine=debian) == 1
+    assert "failed     with exit status 100, its last lines:" in said
+    assert "           E: no such mirror" in said
+
+
 def test_a_second_run_on_a_complete_machine_asks_apt_for_nothing(debian: Machine, tmp_path: Path) -> None:
     here = this_machine()
     here = replace(here, environ={**here.environ, "PATH": f"{tmp_path}:{here.environ['PATH']}"})

@@ -27,7 +27,8 @@ if [ -z "$python" ]; then
     python=$(find_python)
 fi
 if [ -z "$python" ]; then
-    echo "chaser-server needs Python 3.11 or newer; found: $(python3 --version 2>&1 || echo none)." >&2
+    found=$(command -v python3 >/dev/null && python3 --version || echo none)
+    echo "chaser-server needs Python 3.11 or newer; found: $found." >&2
     echo "Install one and name it: make PYTHON=/path/to/python3.12 …" >&2
     exit 1
 fi

@@ -1,1 +1,1 @@
-"""The Chromium room: which browser to run and how it is spoken to. Knows no sandbox and no display."""
+"""Chromium: where it is, its command line, the device it plays, and our own conversation with it over CDP."""

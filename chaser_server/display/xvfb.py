@@ -4,12 +4,12 @@ from __future__ import annotations
 
 
 def xvfb_argv(
-    width: int, height: int, *, framebuffer_dir: str = "/tmp/fb", display_fd: int = 3, binary: str = "Xvfb"
+    width: int, height: int, *, framebuffer_dir: str = "/tmp/fb", display_fd: int | None = None, binary: str = "Xvfb"
 ) -> list[str]:
     """The command of a private X server with one 24-bit screen of `width` x `height` pixels.
 
     The framebuffer is the file `Xvfb_screen0` in `framebuffer_dir`, which must exist. The display number is written
-    to `display_fd`, with a newline, once clients may connect. The size is fixed: Xvfb cannot grow its screen.
+    to `display_fd` (None: whoever starts it adds `-displayfd`), with a newline, once clients may connect. The size is fixed: Xvfb cannot grow its screen.
     """
     return [
         binary,
@@ -19,5 +19,5 @@ def xvfb_argv(
         "-nolisten", "local",  # no abstract socket: it would be reachable by name from the whole network namespace
         "-noreset",  # the screen outlives its last client
         "-extension", "GLX",  # nothing draws with it here, and it costs start-up time and memory
-        "-displayfd", str(display_fd),
+        *([] if display_fd is None else ["-displayfd", str(display_fd)]),
     ]  # fmt: skip

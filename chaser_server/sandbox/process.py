@@ -164,13 +164,14 @@ class Sandbox:
         return LaunchFailed(f"no {want} from the sandbox: {why}", stderr_tail=self.stderr_tail)
 
 
-async def start(program_for: Callable[[Places], Program], walls: Walls) -> Sandbox:
+async def start(program_for: Callable[[Places], Program], walls: Walls, *, name: str) -> Sandbox:
     """Start a session's processes.
 
-    `program_for` makes the program once the writable places are known. Returns as soon as the outermost process runs;
+    `program_for` makes the program once the writable places are known. `name` stands in the command line and in the
+    name of the directory, if there is one, so that `orphans.clean_up` can find them. Returns as soon as the outermost process runs;
     whether the browser comes up is learnt by `Sandbox.ask`. Raises `LaunchFailed`, leaving nothing behind.
     """
-    scratch = None if walls.isolated else tempfile.mkdtemp(prefix=SCRATCH_PREFIX)
+    scratch = None if walls.isolated else tempfile.mkdtemp(prefix=f"{SCRATCH_PREFIX}{name}-")
     places = Places(home=scratch or bubblewrap.HOME, framebuffer=f"{scratch or '/tmp'}/framebuffer")
     with ExitStack() as undo, ExitStack() as passed_on:
         if scratch:
@@ -183,7 +184,7 @@ async def start(program_for: Callable[[Places], Program], walls: Walls) -> Sandb
         info_reader, info_writer = _pipe(undo, passed_on) if walls.isolated else (None, None)
         try:
             program = program_for(places)
-            command = [walls.python, "-I", "-S", str(DOORMAN), str(theirs.fileno())]
+            command = [walls.python, "-I", "-S", str(DOORMAN), str(theirs.fileno()), name]
             inherited = [theirs.fileno()]
             if info_writer is not None:
                 descriptors = _files_inside(passed_on, info_writer)
@@ -211,9 +212,7 @@ async def start(program_for: Callable[[Places], Program], walls: Walls) -> Sandb
     return sandbox
 
 
-def _isolated(
-    command: Sequence[str], program: Program, walls: Walls, descriptors: bubblewrap.Descriptors
-) -> list[str]:
+def _isolated(command: Sequence[str], program: Program, walls: Walls, descriptors: bubblewrap.Descriptors) -> list[str]:
     """`command` inside bubblewrap, and that as an ordinary user when the server is root."""
     user = walls.outer_user()
     return [

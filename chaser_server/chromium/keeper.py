@@ -1,0 +1,154 @@
+"""Keeps every page of one browser as its profile wants it: full screen, and emulating its phone.
+
+Emulation in Chromium is one state per page: the last writer wins, and it is wiped when the connection of its writer
+closes. So the keeper's connection stays open, dresses each new page of the default context, and does it again when
+another client has left. Pages of other contexts are their maker's own affair. It never pauses a page
+(`waitForDebuggerOnStart`): a client would wait for us.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+from typing import Any
+
+from chaser_server.chromium.cdp import CdpError, Event
+from chaser_server.chromium.devtools import DevTools
+from chaser_server.chromium.profiles import Profile
+
+_ONLY_PAGES = [{"type": "page", "exclude": False}]
+# A client's disconnect reaches Chromium at some moment behind ours; dressing is idempotent, so do it more than once.
+_AGAIN_SECONDS = (0.05, 0.3, 1.0)
+_GONE = (CdpError, ConnectionError, TimeoutError)
+
+
+class PageKeeper:
+    """Our standing client of one browser."""
+
+    def __init__(self, devtools: DevTools, profile: Profile) -> None:
+        self._devtools = devtools
+        self._profile = profile
+        self._user_agent: str | None = None
+        self._context = ""
+        self._sessions: dict[str, str] = {}  # our CDP session id -> target id, of pages to be dressed
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def open(self, path: str) -> str:
+        """Connect and dress what is there; returns the user agent that pages see."""
+        await self._devtools.open(path, self._on_event)
+        about = await self._devtools.call("Browser.getVersion")
+        major = int(about["product"].partition("/")[2].partition(".")[0])
+        self._user_agent = self._profile.user_agent(major)
+        targets = (await self._devtools.call("Target.getTargets"))["targetInfos"]
+        self._context = next((target["browserContextId"] for target in targets if target["type"] == "page"), "")
+        if self._profile.mobile or self._profile.touch:
+            await self._devtools.call(
+                "Target.setAutoAttach",
+                {"autoAttach": True, "waitForDebuggerOnStart": False, "flatten": True, "filter": _ONLY_PAGES},
+            )
+        if not self._profile.headless:
+            await self._devtools.call("Target.setDiscoverTargets", {"discover": True, "filter": _ONLY_PAGES})
+        await self._settle()
+        return self._user_agent or about["userAgent"]
+
+    def client_left(self) -> None:
+        """Another client has disconnected and may have taken our emulation with it: put it back."""
+        if self._sessions:
+            self._spawn(self._dress_all_again())
+
+    async def capture(self) -> bytes:
+        """A PNG of the newest page, as Chromium draws it. For browsers without a screen."""
+        targets = (await self._devtools.call("Target.getTargets", {"filter": _ONLY_PAGES}))["targetInfos"]
+        if not targets:
+            raise CdpError("no page is open")
+        attach = {"targetId": targets[0]["targetId"], "flatten": True}
+        session_id = (await self._devtools.call("Target.attachToTarget", attach))["sessionId"]
+        try:
+            picture = await self._devtools.call("Page.captureScreenshot", {"format": "png"}, session_id)
+        finally:
+            with contextlib.suppress(*_GONE):
+                await self._devtools.call("Target.detachFromTarget", {"sessionId": session_id})
+        return base64.b64decode(picture["data"])
+
+    async def close(self) -> None:
+        """Stop keeping, and close the connection."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._devtools.close()
+
+    def _on_event(self, event: Event) -> None:
+        if event.method == "Target.targetCreated":
+            self._spawn(self._enlarge(event.params["targetInfo"]["targetId"]))
+        elif event.method == "Target.attachedToTarget":
+            target = event.params["targetInfo"]
+            if target.get("browserContextId") == self._context:
+                self._sessions[event.params["sessionId"]] = target["targetId"]
+                self._spawn(self._dress(event.params["sessionId"]))
+        elif event.method == "Target.detachedFromTarget":
+            self._sessions.pop(event.params["sessionId"], None)
+
+    async def _enlarge(self, target_id: str) -> None:
+        """Make a page's window full screen, so that page (x, y) is screen (x, y)."""
+        with contextlib.suppress(*_GONE):
+            window = await self._devtools.call("Browser.getWindowForTarget", {"targetId": target_id})
+            if window["bounds"].get("windowState") != "fullscreen":
+                bounds = {"windowId": window["windowId"], "bounds": {"windowState": "fullscreen"}}
+                await self._devtools.call("Browser.setWindowBounds", bounds)
+
+    async def _dress(self, session_id: str) -> None:
+        """Send all of the emulation at once, then wait for the answers."""
+        calls = [self._devtools.call(method, params, session_id) for method, params in self._emulation()]
+        with contextlib.suppress(*_GONE):
+            await asyncio.gather(*calls)
+
+    async def _dress_all_again(self) -> None:
+        waited = 0.0
+        for moment in _AGAIN_SECONDS:
+            await asyncio.sleep(moment - waited)
+            waited = moment
+            await asyncio.gather(*(self._dress(session_id) for session_id in tuple(self._sessions)))
+
+    def _emulation(self) -> list[tuple[str, dict[str, Any]]]:
+        profile = self._profile
+        screen_width, screen_height = profile.screen or (profile.width, profile.height)
+        metrics = {
+            "width": profile.width,
+            "height": profile.height,
+            "deviceScaleFactor": profile.scale,
+            "mobile": profile.mobile,
+            "screenWidth": screen_width,
+            "screenHeight": screen_height,
+        }
+        calls: list[tuple[str, dict[str, Any]]] = [("Emulation.setDeviceMetricsOverride", metrics)]
+        if self._user_agent is not None:
+            calls.append(("Emulation.setUserAgentOverride", self._identity(self._user_agent)))
+        if profile.touch:
+            calls.append(("Emulation.setTouchEmulationEnabled", {"enabled": True, "maxTouchPoints": 5}))
+            from_mouse = {"enabled": True, "configuration": "mobile"}
+            calls.append(("Emulation.setEmitTouchEventsForMouse", from_mouse))
+        return calls
+
+    def _identity(self, user_agent: str) -> dict[str, Any]:
+        """The user agent with client hints that match it; Chromium fills in its own brands."""
+        hints = {
+            "platform": "Android",
+            "platformVersion": self._profile.platform_version,
+            "architecture": "",
+            "model": self._profile.model,
+            "mobile": True,
+        }
+        identity: dict[str, Any] = {"userAgent": user_agent, "platform": "Linux armv81", "userAgentMetadata": hints}
+        if self._profile.locale:
+            identity["acceptLanguage"] = self._profile.locale
+        return identity
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.create_task(work, name="page-keeper")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _settle(self) -> None:
+        """Wait until the pages found at the start are dressed."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)

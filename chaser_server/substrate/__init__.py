@@ -1,0 +1,1 @@
+"""Where browsers come from: the seam (`base`) and this machine (`local`)."""

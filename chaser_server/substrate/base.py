@@ -1,0 +1,73 @@
+"""The seam between sessions and machines. Above it nobody knows of bubblewrap, Xvfb or a local path."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from chaser_server.model import ByteCount
+
+OnEvent = Callable[[str, dict[str, object]], None]
+"""Told of what belongs in a session's timeline: its kind and its detail."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a browser went by itself: its exit code (128 + N for signal N) and the last lines it wrote."""
+
+    code: int
+    stderr_tail: str
+
+
+class Browser(Protocol):
+    """One launched Chromium with its sandbox, display and egress. Belongs to whoever launched it."""
+
+    @property
+    def device(self) -> str:
+        """What it is or plays, as the API shows it."""
+
+    @property
+    def devtools_path(self) -> str:
+        """Path of the browser-level DevTools WebSocket."""
+
+    @property
+    def has_screen(self) -> bool:
+        """Whether `screenshot` is of a screen, or only of a page."""
+
+    async def connect_devtools(self) -> socket.socket:
+        """A socket connected to the DevTools port, the caller's to close. Raises `LaunchFailed` when it has gone."""
+
+    async def fetch_devtools(self, method: str, path: str) -> tuple[int, str, bytes]:
+        """Ask the discovery endpoint: status, content type, body. Raises `SubstrateUnavailable` without an answer."""
+
+    def client_left(self) -> None:
+        """A DevTools client has disconnected: what it undid is put back."""
+
+    async def screenshot(self) -> bytes:
+        """A PNG of the screen as a person would see it. Raises `SubstrateUnavailable` when there is none."""
+
+    async def exited(self) -> Exit:
+        """Wait until the browser is gone, by itself or by `close`."""
+
+    async def close(self) -> None:
+        """Cut its network, end its processes and leave nothing; returns when that is so. May be called again."""
+
+
+class Substrate(Protocol):
+    """A maker of browsers."""
+
+    @property
+    def profiles(self) -> frozenset[str]:
+        """The names a client may ask for."""
+
+    async def launch(self, profile: str, *, egress: ByteCount, on_event: OnEvent) -> Browser:
+        """Bring up a browser and return it when DevTools answers.
+
+        `egress` grows with what it moves over the network. Raises `LaunchFailed` (also on a time-out). When this
+        raises, or is cancelled, nothing is left behind.
+        """
+
+    async def close(self) -> None:
+        """Let go of what belongs to no browser. Browsers are closed by their owners before."""

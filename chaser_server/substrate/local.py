@@ -1,0 +1,203 @@
+"""Browsers on this machine: introduces sandbox, display, egress and Chromium to each other."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+import sys
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from chaser_server.chromium.cdp import CdpError
+from chaser_server.chromium.devtools import DevTools
+from chaser_server.chromium.flags import chromium_argv, environment
+from chaser_server.chromium.keeper import PageKeeper
+from chaser_server.chromium.profiles import Profile, device_name
+from chaser_server.config import BrowserConfig
+from chaser_server.display.framebuffer import Framebuffer, ScreenLost, encode_png
+from chaser_server.display.window_manager import WindowManager
+from chaser_server.display.xvfb import xvfb_argv
+from chaser_server.egress.policy import Policy
+from chaser_server.egress.proxy import EgressProxy
+from chaser_server.errors import LaunchFailed, SubstrateUnavailable
+from chaser_server.model import ByteCount
+from chaser_server.sandbox import process
+from chaser_server.sandbox.process import Places, Program, Sandbox, Walls
+from chaser_server.substrate.base import Exit, OnEvent
+
+_USR = Path("/usr")
+
+
+class LocalBrowser:
+    """A Chromium in its sandbox on this machine."""
+
+    def __init__(self, sandbox: Sandbox, stack: AsyncExitStack, profile: Profile) -> None:
+        self._sandbox = sandbox
+        self._stack = stack
+        self._profile = profile
+        self._devtools = DevTools(self.connect_devtools)
+        self._keeper = PageKeeper(self._devtools, profile)
+        self._framebuffer: Framebuffer | None = None
+        self._closing: asyncio.Task[None] | None = None
+        self.devtools_port = 0
+        self.devtools_path = ""
+        self.device = ""
+
+    @property
+    def has_screen(self) -> bool:
+        return self._framebuffer is not None
+
+    async def start(self, proxy: EgressProxy) -> None:
+        """Bring up, from the outside in: the way out, the screen, the browser."""
+        await proxy.start(await self._socket("egress"))
+        if not self._profile.headless:
+            await self._open_screen()
+        self._stack.push_async_callback(self._keeper.close)
+        self.devtools_path = await self._find_browser_target()
+        user_agent = await self._keeper.open(self.devtools_path)
+        self.device = device_name(user_agent)
+
+    async def connect_devtools(self) -> socket.socket:
+        descriptor, self.devtools_port = await self._sandbox.ask("devtools")
+        return _adopt(descriptor)
+
+    async def fetch_devtools(self, method: str, path: str) -> tuple[int, str, bytes]:
+        try:
+            return await self._devtools.fetch(method, path)
+        except (aiohttp.ClientError, TimeoutError, OSError, LaunchFailed) as error:
+            raise SubstrateUnavailable(f"the browser does not answer: {error}") from error
+
+    def client_left(self) -> None:
+        self._keeper.client_left()
+
+    async def screenshot(self) -> bytes:
+        try:
+            if self._framebuffer is None:
+                return await self._keeper.capture()
+            pixels = self._framebuffer.grab()
+            return await asyncio.to_thread(encode_png, pixels, self._framebuffer.width, self._framebuffer.height)
+        except (ScreenLost, CdpError, ConnectionError, TimeoutError) as error:
+            raise SubstrateUnavailable(f"no picture of the screen: {error}") from error
+
+    async def exited(self) -> Exit:
+        code = await self._sandbox.exited()
+        return Exit(code, self._sandbox.stderr_tail)
+
+    async def close(self) -> None:
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._stack.aclose(), name=f"browser-close-{self._sandbox.pid}")
+        await asyncio.shield(self._closing)
+
+    async def _open_screen(self) -> None:
+        manager = await WindowManager.start(await self._socket("display"))
+        self._stack.callback(manager.close)
+        descriptor, _ = await self._sandbox.ask("framebuffer")
+        self._framebuffer = Framebuffer(descriptor)
+        self._stack.callback(self._framebuffer.close)
+
+    async def _socket(self, want: str) -> socket.socket:
+        descriptor, _ = await self._sandbox.ask(want)
+        return _adopt(descriptor)
+
+    async def _find_browser_target(self) -> str:
+        status, _, body = await self._devtools.fetch("GET", "/json/version")
+        if status != 200:
+            raise LaunchFailed(f"DevTools answered {status}")
+        path: str = urlsplit(json.loads(body)["webSocketDebuggerUrl"]).path
+        return path
+
+
+class LocalSubstrate:
+    """Launches browsers here, a bounded number at a time."""
+
+    def __init__(
+        self,
+        *,
+        config: BrowserConfig,
+        executable: Path,
+        chrome_major: int,
+        profiles: dict[str, Profile],
+        walls: Walls,
+        policy: Policy,
+        instance: str,
+    ) -> None:
+        self._config = config
+        self._executable = executable
+        self._chrome_major = chrome_major
+        self._profiles = profiles
+        self._walls = walls
+        self._instance = instance
+        self._browsers: set[LocalBrowser] = set()
+        self._launches = asyncio.Semaphore(config.launches_at_once)
+        # Without a sandbox every DevTools port is one of the machine's: no session may reach another's.
+        own_ports = policy.own_ports if walls.isolated else lambda: {*policy.own_ports(), *self._devtools_ports()}
+        self._policy = replace(policy, own_ports=own_ports)
+
+    @property
+    def profiles(self) -> frozenset[str]:
+        return frozenset(self._profiles)
+
+    async def launch(self, profile: str, *, egress: ByteCount, on_event: OnEvent) -> LocalBrowser:
+        async with self._launches:
+            seconds = self._config.launch_timeout_seconds
+            try:
+                async with asyncio.timeout(seconds):
+                    return await self._launch(self._profiles[profile], egress, on_event)
+            except TimeoutError as error:
+                raise LaunchFailed(f"the browser did not come up within {seconds:g} s") from error
+
+    async def close(self) -> None:
+        """Nothing here outlives its browser."""
+
+    async def _launch(self, profile: Profile, egress: ByteCount, on_event: OnEvent) -> LocalBrowser:
+        stack = AsyncExitStack()
+        try:
+            proxy = EgressProxy(count=egress, policy=self._policy, on_event=on_event)
+            sandbox = await process.start(partial(self._program, profile), self._walls, name=self._instance)
+            stack.push_async_callback(sandbox.kill)
+            stack.push_async_callback(proxy.close)
+            browser = LocalBrowser(sandbox, stack, profile)
+            self._browsers.add(browser)
+            stack.callback(self._browsers.discard, browser)
+            on_event("launched", {"pid": sandbox.pid})
+            await browser.start(proxy)
+        except BaseException as error:
+            await asyncio.shield(stack.aclose())
+            if isinstance(error, LaunchFailed) or not isinstance(error, Exception):
+                raise
+            raise LaunchFailed(f"the browser did not come up: {error or type(error).__name__}") from error
+        return browser
+
+    def _program(self, profile: Profile, places: Places) -> Program:
+        isolated = self._walls.isolated
+        display = xvfb_argv(profile.width, profile.height, framebuffer_dir=places.framebuffer, binary=self._config.xvfb)
+        read_only = [path for path in (self._executable.parent, Path(sys.base_prefix)) if not path.is_relative_to(_USR)]
+        return Program(
+            browser=chromium_argv(
+                executable=str(self._executable),
+                profile=profile,
+                home=places.home,
+                user_agent=profile.user_agent(self._chrome_major),
+                own_sandbox=isolated or os.geteuid() != 0,
+                extra_args=self._config.extra_args,
+            ),
+            display=None if profile.headless else display,
+            environment=environment(profile, home=places.home),
+            read_only=[str(path) for path in read_only],
+        )
+
+    def _devtools_ports(self) -> set[int]:
+        return {browser.devtools_port for browser in self._browsers}
+
+
+def _adopt(descriptor: int) -> socket.socket:
+    sock = socket.socket(fileno=descriptor)
+    sock.setblocking(False)
+    return sock

@@ -35,7 +35,7 @@ class FrameWalker:
     def __init__(self) -> None:
         self.close_seen = False
         """Whether the header of a close frame has passed."""
-        self._remaining = 0  # bytes of the current frame that are still to come; _IRREGULAR says to look closer
+        self._remaining = 0  # bytes of the current frame that are still to come; negative: see _end_of_cut_header
         self._header = b""  # the first bytes of a header that a chunk's end has cut
 
     @property

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Protocol
 
 
 class Status(StrEnum):
@@ -46,6 +48,43 @@ class ByteCount:
     down: int = 0
 
 
+class ByteTotal:
+    """A count made of parts that are each still growing, such as the connections of one session."""
+
+    def __init__(self) -> None:
+        self._past = ByteCount()
+        self._parts: list[ByteCount] = []
+
+    @property
+    def up(self) -> int:
+        return self._past.up + sum(part.up for part in self._parts)
+
+    @property
+    def down(self) -> int:
+        return self._past.down + sum(part.down for part in self._parts)
+
+    def open_part(self) -> ByteCount:
+        """A new part that counts into this total from now on."""
+        part = ByteCount()
+        self._parts.append(part)
+        return part
+
+    def close_part(self, part: ByteCount) -> None:
+        """Keep what `part` has counted; it grows no more."""
+        self._parts = [other for other in self._parts if other is not part]
+        self._past = ByteCount(self._past.up + part.up, self._past.down + part.down)
+
+
+class Counted(Protocol):
+    """Anything whose bytes can be read."""
+
+    @property
+    def up(self) -> int: ...
+
+    @property
+    def down(self) -> int: ...
+
+
 @dataclass(frozen=True, slots=True)
 class SessionSpec:
     """What a client asked for, after the web room has checked it."""
@@ -73,7 +112,7 @@ class Session:
     ended_reason: EndedReason | None = None
     proxy_ip: str | None = None
     proxy_region: str | None = None
-    bytes: dict[Channel, ByteCount] = field(default_factory=lambda: {channel: ByteCount() for channel in Channel})
+    bytes: Mapping[Channel, Counted] = field(default_factory=lambda: {channel: ByteCount() for channel in Channel})
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,1 @@
-"""The bench: what a piece of the server costs, measured beside going without it, in the same run."""
+"""Measurements of what the server costs, each beside going without it in the same run."""

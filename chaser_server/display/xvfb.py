@@ -8,8 +8,9 @@ def xvfb_argv(
 ) -> list[str]:
     """The command of a private X server with one 24-bit screen of `width` x `height` pixels.
 
-    The framebuffer is the file `Xvfb_screen0` in `framebuffer_dir`, which must exist. The display number is written
-    to `display_fd` (None: whoever starts it adds `-displayfd`), with a newline, once clients may connect. The size is fixed: Xvfb cannot grow its screen.
+    The framebuffer is the file `Xvfb_screen0` in `framebuffer_dir`, which must exist. The display number is written to
+    `display_fd`, with a newline, once clients may connect; with None, whoever starts it adds `-displayfd`. The size is
+    fixed: Xvfb cannot grow its screen.
     """
     return [
         binary,

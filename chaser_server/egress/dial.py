@@ -72,26 +72,31 @@ class Dialer:
 
     async def dial(self, host: str, port: int) -> socket.socket:
         """A connected, non-blocking socket to one of the host's addresses, tried as RFC 8305 says. Raises DialError."""
-        return await connect(host, port, await self.allowed_addresses(host, port))
+        return await connect(f"{host}:{port}", port, await self.allowed_addresses(host, port))
 
     async def allowed_addresses(self, host: str, port: int) -> list[Address]:
         """The host's addresses that may be dialled, at least one. Raises DialError."""
-        refusal = self._policy.judge_name(host, port)
-        if refusal:
-            raise Refused(refusal)
-        addresses = await self._resolve(host)
+        self.check_name(host, port)
+        addresses = await self.resolve(host)
         verdicts = [(address, self._policy.judge(host, port, address)) for address in addresses]
         allowed = [address for address, verdict in verdicts if verdict is None]
         if not allowed:
             raise Refused(next(verdict for _, verdict in verdicts if verdict))
         return allowed
 
-    async def _resolve(self, host: str) -> list[Address]:
+    def check_name(self, host: str, port: int) -> None:
+        """Raises Refused for what is blocked by name."""
+        refusal = self._policy.judge_name(host, port)
+        if refusal:
+            raise Refused(refusal)
+
+    async def resolve(self, host: str) -> list[Address]:
+        """The host's addresses, at least one, not judged. Raises DialError."""
         literal = literal_address(host)
         if literal is not None:
             return [literal]
         if is_localhost(host):
-            return _LOOPBACK
+            return list(_LOOPBACK)
         try:
             async with asyncio.timeout(_RESOLVE_SECONDS):
                 addresses = await self._resolver(host)
@@ -104,8 +109,8 @@ class Dialer:
         return addresses
 
 
-async def connect(host: str, port: int, addresses: list[Address]) -> socket.socket:
-    """Dial the addresses in turn; `host` is for the error's text. Raises DialError."""
+async def connect(what: str, port: int, addresses: list[Address]) -> socket.socket:
+    """Dial the addresses in turn; `what` begins the error's text. Raises DialError."""
     infos = [_address_info(address, port) for address in addresses]
     try:
         async with asyncio.timeout(_CONNECT_SECONDS):
@@ -113,10 +118,10 @@ async def connect(host: str, port: int, addresses: list[Address]) -> socket.sock
                 infos, happy_eyeballs_delay=_NEXT_ADDRESS_SECONDS, interleave=1, loop=asyncio.get_running_loop()
             )
     except TimeoutError:
-        raise DialError(HTTPStatus.GATEWAY_TIMEOUT, f"{host}:{port} did not answer in time.") from None
+        raise DialError(HTTPStatus.GATEWAY_TIMEOUT, f"{what} did not answer in time.") from None
     except OSError as error:
         status = HTTPStatus.GATEWAY_TIMEOUT if error.errno == errno.ETIMEDOUT else HTTPStatus.BAD_GATEWAY
-        raise DialError(status, f"{host}:{port} {_CAUSES.get(error.errno or 0, _cause(error))}.") from None
+        raise DialError(status, f"{what} {_CAUSES.get(error.errno or 0, _cause(error))}.") from None
 
 
 def _address_info(address: Address, port: int) -> tuple[int, int, int, str, tuple[str, int]]:

@@ -48,6 +48,13 @@ class Stream:
         head, self.ahead = self.ahead[:end], self.ahead[end:]
         return head
 
+    async def read_exactly(self, amount: int) -> bytes:
+        """The next bytes. Raises EndOfStream and OSError."""
+        while len(self.ahead) < amount:
+            await self.read_more()
+        data, self.ahead = self.ahead[:amount], self.ahead[amount:]
+        return data
+
     async def read_more(self) -> None:
         """Wait until there is more ahead. Raises EndOfStream and OSError."""
         data = await self.wire.read()

@@ -29,7 +29,7 @@ _INWARD: tuple[tuple[str, tuple[str, ...]], ...] = (
 _INWARD_NETWORKS = tuple((kind, ip_network(text)) for kind, texts in _INWARD for text in texts)
 _NAT64 = ip_network("64:ff9b::/96")
 _IPV4_COMPATIBLE = ip_network("::/96")
-_ISATAP = re.compile(r"[02]0005efe", re.IGNORECASE)
+_ISATAP = re.compile(r"0[02]005efe", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)

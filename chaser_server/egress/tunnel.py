@@ -38,15 +38,15 @@ class Tunnel:
     def pump_ended(self) -> None:
         """One direction has passed its end of stream on."""
         if all(pump.has_ended for pump in self._pumps):
-            self._finish(Wire.close)
+            self._finish(reset=False)
 
     def abort(self) -> None:
         """Reset both sides at once. Idempotent."""
-        self._finish(Wire.abort)
+        self._finish(reset=True)
 
-    def _finish(self, how: Callable[[Wire], None]) -> None:
+    def _finish(self, *, reset: bool) -> None:
         for wire in self._wires:
-            how(wire)
+            wire.leave(reset=reset)
         on_closed, self._on_closed = self._on_closed, lambda tunnel: None
         on_closed(self)
 
@@ -92,7 +92,7 @@ class Pump:
         except OSError:
             self._tunnel.abort()
             return
-        if sent < len(data):
+        if sent < len(data) or self._destination.has_backlog:
             self._pending = memoryview(bytes(data[sent:]))  # the buffer is borrowed
             self._loop.remove_reader(self._source.fd)
             self._loop.add_writer(self._destination.fd, self._on_writable)
@@ -105,7 +105,7 @@ class Pump:
         except OSError:
             self._tunnel.abort()
             return
-        if not self._pending:
+        if not self._pending and not self._destination.has_backlog:
             self._pending = memoryview(b"")
             self._loop.remove_writer(self._destination.fd)
             self._loop.add_reader(self._source.fd, self._on_readable)

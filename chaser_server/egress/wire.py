@@ -43,6 +43,8 @@ class Wire:
     reader or writer gets ConnectionAbortedError. `on_closed` is called once, when the descriptor is gone.
     """
 
+    has_backlog = False  # whether taken bytes wait here, to be moved by the next `send` (b"" will do)
+
     def __init__(self, sock: socket.socket, *, on_closed: Callable[[Wire], None] = lambda wire: None) -> None:
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -78,7 +80,7 @@ class Wire:
     async def write(self, data: bytes) -> None:
         """Hand all of `data` to the kernel, at its pace. Raises OSError."""
         rest = memoryview(data)
-        while rest:
+        while rest or self.has_backlog:
             self._check_open()
             try:
                 rest = rest[self.send(rest) :]
@@ -99,6 +101,13 @@ class Wire:
             self._waiters.discard(waiter)
             if not self.is_closed:
                 remove(self.fd)
+
+    def leave(self, *, reset: bool) -> None:
+        """Abort or close."""
+        if reset:
+            self.abort()
+        else:
+            self.close()
 
     def close(self) -> None:
         """Close in order: what was sent is still delivered."""

@@ -18,6 +18,7 @@ _FINAL = 0x80
 _CLOSE = 0x8
 _PING = 0x9
 _MAX_HEADER_BYTES = 10
+_IRREGULAR = -1
 _read_length_16 = Struct(">H").unpack_from
 _read_length_64 = Struct(">Q").unpack_from
 
@@ -34,13 +35,13 @@ class FrameWalker:
     def __init__(self) -> None:
         self.close_seen = False
         """Whether the header of a close frame has passed."""
-        self._remaining = 0  # bytes of the current frame that are still to come
+        self._remaining = 0  # bytes of the current frame that are still to come; negative: see _end_of_cut_header
         self._header = b""  # the first bytes of a header that a chunk's end has cut
 
     @property
     def at_boundary(self) -> bool:
         """Whether a frame may be put behind everything fed so far."""
-        return not (self._remaining or self._header or self.close_seen)
+        return self._remaining == 0
 
     def feed(self, data: bytes) -> int:
         """Walk over the next chunk, which is not empty.
@@ -48,31 +49,46 @@ class FrameWalker:
         Returns the offset in `data` of the first boundary: 0 when the chunk begins at one, `len(data)` when it ends at
         its first; `NO_BOUNDARY` when it has none.
         """
-        if self.close_seen:
-            return NO_BOUNDARY
-        first = position = self._end_of_cut_header(data) if self._header else self._remaining
+        # Every answer of the browser passes here, so whole frames are walked without a call.
+        first = position = self._remaining
+        if position < 0:
+            first = position = self._end_of_cut_header(data)
+            if position < 0:
+                return NO_BOUNDARY
         size = len(data)
-        while position < size:
+        while position <= size - _MAX_HEADER_BYTES and data[position] & 0x0F != _CLOSE:
+            length = data[position + 1]
+            if length < 126:
+                position += 2 + length
+            elif length == 126:
+                position += 4 + (data[position + 2] << 8 | data[position + 3])
+            else:
+                position = _frame_end(data, position)
+        if position < size:
+            position = self._walk_with_care(data, position)
+        self._remaining = position - size if position >= 0 else _IRREGULAR
+        return first if first <= size else NO_BOUNDARY
+
+    def _walk_with_care(self, data: bytes, position: int) -> int:
+        """Walk on where a header may be cut or be a close frame's; negative when one is."""
+        while 0 <= position < len(data):
             if data[position] & 0x0F == _CLOSE:
                 self.close_seen = True
+                return _IRREGULAR
             end = _frame_end(data, position)
             if end < 0:
-                self._header, self._remaining = data[position:], 0
-                return first
+                self._header = data[position:]
             position = end
-        self._remaining = position - size
-        return first if first <= size and not self._header else NO_BOUNDARY
+        return position
 
     def _end_of_cut_header(self, data: bytes) -> int:
-        """Where in `data` the frame ends whose header began in an earlier chunk; `len(data)` if that is still open."""
-        header = self._header + data[: _MAX_HEADER_BYTES - len(self._header)]
-        end = _frame_end(header, 0)
-        if end < 0:
-            self._header = header
-            return len(data)
-        end -= len(self._header)
-        self._header = b""
-        return end
+        """Where in `data` the frame ends whose header began in an earlier chunk; negative when there is no telling."""
+        if self.close_seen:
+            return _IRREGULAR
+        cut = len(self._header)
+        self._header += data[: _MAX_HEADER_BYTES - cut]
+        end = _frame_end(self._header, 0)
+        return end - cut if end >= 0 else _IRREGULAR
 
 
 def ping_frame(payload: bytes = b"") -> bytes:
@@ -92,7 +108,7 @@ def _frame_end(data: bytes, start: int) -> int:
     available = len(data) - start
     if available < 2:
         return -1
-    length: int = data[start + 1] & 0x7F
+    length = data[start + 1]
     if length < 126:
         return start + 2 + length
     if length == 126:

@@ -47,7 +47,7 @@ class Walls:
         """
         if os.geteuid() != 0 or not self.isolated:
             return None
-        entry = pwd.getpwnam(self.user)
+        entry = pwd.getpwuid(int(self.user)) if self.user.isdecimal() else pwd.getpwnam(self.user)
         return entry.pw_uid, entry.pw_gid
 
 
@@ -168,8 +168,9 @@ async def start(program_for: Callable[[Places], Program], walls: Walls, *, name:
     """Start a session's processes.
 
     `program_for` makes the program once the writable places are known. `name` stands in the command line and in the
-    name of the directory, if there is one, so that `orphans.clean_up` can find them. Returns as soon as the outermost process runs;
-    whether the browser comes up is learnt by `Sandbox.ask`. Raises `LaunchFailed`, leaving nothing behind.
+    name of the directory, if there is one, so that `orphans.clean_up` can find them. Returns as soon as the outermost
+    process runs; whether the browser comes up is learnt by `Sandbox.ask`. Raises `LaunchFailed`, leaving nothing
+    behind.
     """
     scratch = None if walls.isolated else tempfile.mkdtemp(prefix=f"{SCRATCH_PREFIX}{name}-")
     places = Places(home=scratch or bubblewrap.HOME, framebuffer=f"{scratch or '/tmp'}/framebuffer")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from chaser_server.model import ByteCount, Channel, EndedReason, Session, SessionEvent, Status
+from chaser_server.model import ByteCount, Channel, Counted, EndedReason, Session, SessionEvent, Status
 from chaser_server.store.database import Database, to_text, to_time
 
 _INSERT_EVENT = "INSERT INTO session_events (session_id, at, kind, detail) VALUES (?, ?, ?, ?)"
@@ -68,7 +68,7 @@ class SessionStore:
             await write.execute(_COUNT, _count_row(session.id, session.bytes))
             await write.execute(_INSERT_EVENT, _event_row(session.id, session.ended_at, "ended", detail))
 
-    async def save_bytes(self, counts: Iterable[tuple[str, dict[Channel, ByteCount]]]) -> None:
+    async def save_bytes(self, counts: Iterable[tuple[str, Mapping[Channel, Counted]]]) -> None:
         """Store the byte counts of several sessions at once."""
         async with self._database.transaction() as write:
             await write.executemany(_COUNT, [_count_row(session_id, count) for session_id, count in counts])
@@ -128,7 +128,7 @@ _COUNT = "UPDATE sessions SET " + (
 )
 
 
-def _count_row(session_id: str, counts: dict[Channel, ByteCount]) -> tuple[Any, ...]:
+def _count_row(session_id: str, counts: Mapping[Channel, Counted]) -> tuple[Any, ...]:
     return (*(number for channel in Channel for number in (counts[channel].up, counts[channel].down)), session_id)
 
 

@@ -123,6 +123,7 @@ class Door:
         self.relays: asyncio.Queue[Relay] = asyncio.Queue()
         self.failures: asyncio.Queue[BaseException] = asyncio.Queue()
         self.handlers: set[asyncio.Task[object]] = set()
+        self.transports: list[asyncio.Transport] = []
         self.upstream: socket.socket | None = None
         self._clients: list[Peer] = []
 
@@ -147,6 +148,8 @@ class Door:
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         task = asyncio.current_task()
         assert task is not None
+        assert request.transport is not None
+        self.transports.append(request.transport)
         self.handlers.add(task)
         try:
             self.upstream = self.dial()

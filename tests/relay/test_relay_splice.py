@@ -48,6 +48,8 @@ async def test_what_a_client_sends_behind_its_head_before_the_101_is_not_lost(
     client = await door.dial_client()
     sending = asyncio.create_task(client.send(f"{UPGRADE}\r\n".encode() + masked(bytes(size))))
     peer = await browser.connections.get()
+    while size > 256 * 1024 and door.transports[0].is_reading():  # aiohttp holds back what nobody takes
+        await asyncio.sleep(0)
     await peer.send(SWITCHING)
     assert await peer.take(len(masked(bytes(size)))) == masked(bytes(size))
     await sending
@@ -130,6 +132,27 @@ async def test_a_browser_that_leaves_the_upgrade_unanswered_is_a_lost_connection
     (await browser.connections.get()).leave()
     assert isinstance(await door.failures.get(), ConnectionError)
     assert (await client.take_head()).startswith(b"HTTP/1.1 400")
+
+
+async def test_a_browser_that_never_answers_is_given_up(
+    door: Door, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chaser_server.relay.splice.ANSWER_SECONDS", 0.05)
+    browser.answer = None
+    client = await door.dial_client()
+    await client.send(f"{UPGRADE}\r\n".encode())
+    assert isinstance(await door.failures.get(), TimeoutError)
+    assert await (await browser.connections.get()).take_rest() == b""
+
+
+async def test_a_handler_cancelled_before_the_101_lets_the_browser_go(door: Door, browser: Browser) -> None:
+    browser.answer = None
+    client = await door.dial_client()
+    await client.send(f"{UPGRADE}\r\n".encode())
+    peer = await browser.connections.get()
+    (handler,) = door.handlers
+    handler.cancel()
+    assert await peer.take_rest() == b""
 
 
 async def test_a_client_that_leaves_before_the_101_takes_the_upstream_with_it(door: Door, browser: Browser) -> None:
@@ -331,6 +354,21 @@ async def test_a_browser_that_does_not_read_stops_the_client(door: Door, browser
     await sending
 
 
+async def test_a_client_that_does_not_read_stops_the_browser(door: Door, browser: Browser) -> None:
+    client = await door.connect()
+    peer = await browser.connections.get()
+    relay = await door.relays.get()
+    client.writer.transport.pause_reading()
+    payload = bytes(50 * MEGABYTE)
+    sending = asyncio.create_task(peer.send(frame(payload)))
+    while relay._upstream.is_reading():
+        await asyncio.sleep(0)
+    assert relay._client.get_write_buffer_size() < MEGABYTE
+    client.writer.transport.resume_reading()
+    assert await client.take_frame() == (1, payload)
+    await sending
+
+
 async def test_several_clients_have_each_their_own_connection(door: Door, browser: Browser) -> None:
     clients = [await door.connect() for _ in range(5)]
     peers = [await browser.connections.get() for _ in clients]
@@ -369,15 +407,20 @@ async def test_a_cancelled_handler_cuts_both_sides(door: Door, browser: Browser)
 async def test_the_server_shuts_down_at_once_when_its_relays_are_closed(door: Door, browser: Browser) -> None:
     clients = [await door.connect() for _ in range(3)]
     clients[0].reset()
-    for _ in range(3):
-        (await door.relays.get()).close(1001, "abandoned_orphan")
+    relays = [await door.relays.get() for _ in clients]
+    for relay in relays:
+        relay.close(1001, "abandoned_orphan")
     for client in clients[1:]:
         assert await client.take_close() == (1001, "abandoned_orphan")
         client.leave()
+    for relay in relays:
+        await relay.wait_closed()
+    assert door.runner.server is not None
     async with asyncio.timeout(3):
+        while door.runner.server.connections:
+            await asyncio.sleep(0)
         await door.runner.cleanup()
     assert not door.handlers
-    assert door.runner.server is None or not door.runner.server.connections
 
 
 async def test_nothing_is_held_open_behind_a_relay(door: Door, browser: Browser) -> None:

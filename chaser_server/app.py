@@ -1,0 +1,180 @@
+"""Builds every room once, from the ground up, and takes them down in reverse."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import fcntl
+import hashlib
+import ipaddress
+import logging
+import socket
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiohttp import web
+
+from chaser_server.chromium.find import find_chromium
+from chaser_server.chromium.profiles import Devices, Profile, load_devices, resolve
+from chaser_server.chromium.version import chrome_major
+from chaser_server.config import Config
+from chaser_server.egress.policy import Policy
+from chaser_server.errors import ConfigError, MachineError
+from chaser_server.sandbox import orphans
+from chaser_server.sandbox.process import Walls
+from chaser_server.sessions.reaper import Reaper
+from chaser_server.sessions.service import SessionService
+from chaser_server.store.database import Database
+from chaser_server.store.sessions import SessionStore
+from chaser_server.store.workspaces import WorkspaceStore
+from chaser_server.substrate.local import LocalSubstrate
+from chaser_server.tokens import is_key, new_key
+from chaser_server.web.routes import build_application
+
+DATABASE_NAME = "chaser.db"
+SYSTEM_PYTHON = "/usr/bin/python3"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server that answers. `first_key` is the secret made at the very first start, else None."""
+
+    url: str
+    service: SessionService
+    first_key: str | None
+
+
+@asynccontextmanager
+async def serving(config: Config, *, imported_key: str = "") -> AsyncIterator[Server]:
+    """A running server for the length of the block; drained, with nothing left of any session, behind it.
+
+    `imported_key` is an API key that becomes valid for the default workspace. Raises `MachineError` when the machine
+    lacks something, and `ConfigError`; nothing is left behind then.
+    """
+    data_dir = config.data_dir
+    async with AsyncExitStack() as stack:
+        stack.enter_context(_locked(data_dir))
+        database = await Database.open(data_dir / DATABASE_NAME)
+        stack.push_async_callback(database.close)
+        store, workspaces = SessionStore(database), WorkspaceStore(database)
+        first_key = await _first_key(workspaces, imported_key)
+        listener = stack.enter_context(_listen(*config.server.address))
+        substrate = await _local_substrate(config, data_dir, listener)
+        stack.push_async_callback(substrate.close)
+        service = SessionService(store=store, substrate=substrate, limits=config.limits)
+        if orphaned := await service.recover():
+            log.warning("closed %d sessions that an earlier start left open", orphaned)
+        reaper = Reaper(
+            service=service,
+            store=store,
+            idle_seconds=config.limits.idle_seconds,
+            flush_seconds=config.metering.flush_seconds,
+        )
+        application = build_application(config=config, service=service, workspaces=workspaces)
+        # Cancelled handlers would leave a create or a delete half done: a client that leaves changes nothing.
+        runner = web.AppRunner(application, access_log=None, handler_cancellation=False, shutdown_timeout=1.0)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        reaper.start()
+        stack.push_async_callback(reaper.close)
+        stack.push_async_callback(_drain, service, config.server.drain_seconds)
+        await web.SockSite(runner, listener).start()
+        yield Server(url=_url(listener), service=service, first_key=first_key)
+
+
+async def _drain(service: SessionService, seconds: float) -> None:
+    try:
+        await asyncio.wait_for(service.drain(), seconds)
+    except TimeoutError:
+        log.error("some sessions did not end within %g s; the kernel ends them with this process", seconds)
+
+
+async def _first_key(workspaces: WorkspaceStore, imported: str) -> str | None:
+    """Make the key of the first start, or take the one that came in; only a new secret is returned."""
+    workspace = await workspaces.ensure_default()
+    if imported:
+        if not is_key(imported):
+            raise ConfigError("CHASER_KEY is no API key: cha_live_ or cha_test_ and 43 characters of A-Z a-z 0-9 _ -")
+        await workspaces.add_key(workspace.id, name="CHASER_KEY", secret=imported)
+        return None
+    if await workspaces.keys():
+        return None
+    secret = new_key()
+    await workspaces.add_key(workspace.id, name="first start", secret=secret)
+    return secret
+
+
+async def _local_substrate(config: Config, data_dir: Path, listener: socket.socket) -> LocalSubstrate:
+    isolated = config.sandbox.isolation == "bwrap"
+    walls = Walls(
+        isolated=isolated,
+        bwrap=config.sandbox.bwrap,
+        python=SYSTEM_PYTHON if isolated else sys.executable,  # a virtual environment is not in the sandbox
+        user=config.sandbox.user,
+        scratch_max_bytes=config.sandbox.scratch_max_bytes,
+    )
+    # Two servers may share a machine but not a data directory, so its path names what belongs to this one.
+    instance = f"chaser-{hashlib.sha256(str(data_dir.resolve()).encode()).hexdigest()[:16]}"
+    if killed := await asyncio.to_thread(orphans.clean_up, instance):
+        log.warning("ended %d processes that an earlier start left behind", killed)
+    user = walls.outer_user()
+    executable = find_chromium(config.browser.executable, uid=None if user is None else user[0])
+    host, port = listener.getsockname()[:2]
+    policy = Policy(is_public=not ipaddress.ip_address(host).is_loopback, own_ports=lambda: {port})
+    return LocalSubstrate(
+        config=config.browser,
+        executable=executable.path,
+        chrome_major=await chrome_major(executable.path, data_dir),
+        profiles=await _profiles(config, data_dir),
+        walls=walls,
+        policy=policy,
+        instance=instance,
+    )
+
+
+async def _profiles(config: Config, data_dir: Path) -> dict[str, Profile]:
+    wants_devices = any(profile.device for profile in config.profiles.values())
+    devices: Devices = await load_devices(data_dir) if wants_devices else {}
+    return {
+        name: resolve(name, profile, display=config.browser.display, devices=devices)
+        for name, profile in config.profiles.items()
+    }
+
+
+@contextmanager
+def _locked(data_dir: Path) -> Iterator[None]:
+    """The data directory for this process alone, by an advisory lock that the kernel drops with the process."""
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = (data_dir / "lock").open("w")
+    except OSError as error:
+        raise MachineError(f"cannot use the data directory {data_dir}: {error.strerror}") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise MachineError(
+                f"another chaser-server uses the data directory {data_dir}; give this one its own with --data-dir"
+            ) from error
+        yield
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A bound, listening socket. Raises `MachineError` that says what is wrong with the address."""
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        return socket.create_server(address[:2], family=family, backlog=1024)
+    except OSError as error:
+        why = "the port is taken" if error.errno == errno.EADDRINUSE else error.strerror
+        mend = "stop what uses it, or choose another with --listen HOST:PORT (port 0 takes any free one)"
+        raise MachineError(f"cannot listen on {host}:{port}: {why}; {mend}") from error
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,0 +1,43 @@
+"""Which Chromium this is, without starting it each time: its answer to `--version` is kept until the file changes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from pathlib import Path
+
+from chaser_server.errors import MachineError
+
+_SECONDS = 20.0
+
+
+async def chrome_major(executable: Path, cache_dir: Path) -> int:
+    """The major version of `executable`. Raises `MachineError` when it does not say one."""
+    status = executable.stat()
+    fingerprint = [str(executable), status.st_size, status.st_mtime_ns]
+    cache = cache_dir / "chromium-version.json"
+    try:
+        cached = json.loads(cache.read_text(encoding="utf-8"))
+        if cached["executable"] == fingerprint:
+            return int(cached["major"])
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # not asked yet, or of no use: ask
+    major = await _ask(executable)
+    await asyncio.to_thread(cache.write_text, json.dumps({"executable": fingerprint, "major": major}), encoding="utf-8")
+    return major
+
+
+async def _ask(executable: Path) -> int:
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(executable, "--version", stdout=pipe, stderr=pipe)
+    try:
+        output, errors = await asyncio.wait_for(process.communicate(), _SECONDS)
+    except TimeoutError as error:
+        process.kill()
+        raise MachineError(f"{executable} --version did not answer within {_SECONDS:g} s") from error
+    found = re.search(rb"(\d+)\.\d+\.\d+\.\d+", output)
+    if found is None:
+        said = (output + errors).decode("utf-8", "replace").strip()[-300:]
+        raise MachineError(f"{executable} does not say its version, so it cannot be used: {said or 'no output'}")
+    return int(found[1])

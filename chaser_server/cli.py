@@ -1,0 +1,263 @@
+"""The command line: `serve`, which is also what an empty one means, and what an operator needs beside it."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from chaser_server import __version__, doctor, logs
+from chaser_server.config import Config, find_file, load
+from chaser_server.errors import ChaserError, MachineError, NotFound
+
+_FORCED_EXIT = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status. Errors meant for a person are printed without a traceback."""
+    options = _parser().parse_args(_with_command(sys.argv[1:] if arguments is None else arguments))
+    try:
+        if options.command == "setup":
+            return _setup(options)
+        config = load(find_file(options.config, os.environ), _overrides(options))
+        return _run(options.run(options, config))
+    except ChaserError as error:
+        print(f"chaser-server: {error.message}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return _FORCED_EXIT
+
+
+def _with_command(arguments: Sequence[str]) -> Sequence[str]:
+    """`serve` may be left out."""
+    leading = arguments[0] if arguments else ""
+    is_serve = not leading or (leading.startswith("-") and leading not in ("-h", "--help", "--version"))
+    return ["serve", *arguments] if is_serve else arguments
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="chaser-server", description="Self-hosted browser sessions over CDP.")
+    parser.add_argument("--version", action="version", version=f"chaser-server {__version__}")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--config", metavar="FILE", help="TOML file; else CHASER_CONFIG, else ./chaser.toml")
+    common.add_argument("--data-dir", metavar="DIR", help="where the database lives")
+    server = argparse.ArgumentParser(add_help=False, parents=[common])
+    server.add_argument("--listen", metavar="HOST:PORT", help="port 0 takes any free one; it is on the ready line")
+    server.add_argument("--log-format", choices=("text", "json"))
+    server.add_argument("--isolation", choices=("bwrap", "none"), help="none: sessions share this user's files")
+    server.add_argument("--display", choices=("xvfb", "headless"), help="headless: no screen, only pages")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    commands.add_parser("serve", parents=[server], help="run the server (the default)").set_defaults(run=_serve)
+    check = commands.add_parser("doctor", parents=[server], help="check this machine, and say how to mend it")
+    check.set_defaults(run=_doctor)
+    setup = commands.add_parser("setup", help="install what the server needs: Chromium, Xvfb, bubblewrap")
+    setup.add_argument("--dev", action="store_true", help="also what the tests need")
+    _add_keys(commands, common)
+    _add_workspaces(commands, common)
+    bench = commands.add_parser("bench", parents=[common], help="measure this machine: relay, sessions")
+    bench.set_defaults(run=_bench)
+    return parser
+
+
+def _add_keys(commands: Any, common: argparse.ArgumentParser) -> None:
+    keys = commands.add_parser("keys", help="create, list and revoke API keys")
+    actions = keys.add_subparsers(dest="action", metavar="ACTION", required=True)
+    create = actions.add_parser("create", parents=[common], help="make a key; its secret is shown once")
+    create.add_argument("name", help="what the key is for")
+    create.add_argument("--workspace", default="default", metavar="NAME")
+    create.add_argument("--mode", choices=("live", "test"), default="live")
+    create.set_defaults(run=_create_key)
+    listing = actions.add_parser("list", parents=[common], help="show all keys")
+    listing.set_defaults(run=_list_keys)
+    revoke = actions.add_parser("revoke", parents=[common], help="make a key invalid at once")
+    revoke.add_argument("key", metavar="ID_OR_PREFIX")
+    revoke.set_defaults(run=_revoke_key)
+
+
+def _add_workspaces(commands: Any, common: argparse.ArgumentParser) -> None:
+    workspaces = commands.add_parser("workspaces", help="create and list workspaces")
+    actions = workspaces.add_subparsers(dest="action", metavar="ACTION", required=True)
+    create = actions.add_parser("create", parents=[common], help="add a workspace")
+    create.add_argument("name")
+    create.set_defaults(run=_create_workspace)
+    listing = actions.add_parser("list", parents=[common], help="show all workspaces")
+    listing.set_defaults(run=_list_workspaces)
+
+
+def _overrides(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """What the flags say, as config tables."""
+    flags = {
+        ("server", "listen"): "listen",
+        ("server", "data_dir"): "data_dir",
+        ("log", "format"): "log_format",
+        ("sandbox", "isolation"): "isolation",
+        ("browser", "display"): "display",
+    }
+    tables: dict[str, dict[str, Any]] = {}
+    for (section, key), flag in flags.items():
+        if (value := getattr(options, flag, None)) is not None:
+            tables.setdefault(section, {})[key] = value
+    return tables
+
+
+def _run(work: Awaitable[int]) -> int:
+    import uvloop
+
+    async def whole() -> int:
+        return await work
+
+    return uvloop.run(whole())
+
+
+def _setup(options: argparse.Namespace) -> int:
+    from chaser_server.install import install
+
+    return install(dev=options.dev)
+
+
+async def _examine(config: Config, *, thorough: bool) -> list[doctor.Check]:
+    return await doctor.examine(
+        executable=config.browser.executable,
+        xvfb=config.browser.xvfb,
+        bwrap=config.sandbox.bwrap,
+        sandbox_user=config.sandbox.user,
+        isolation=config.sandbox.isolation,
+        display=config.browser.display,
+        listen=config.server.address,
+        data_dir=config.data_dir,
+        thorough=thorough,
+    )
+
+
+async def _doctor(options: argparse.Namespace, config: Config) -> int:
+    checks = await _examine(config, thorough=True)
+    print(doctor.render(checks))
+    return doctor.exit_status(checks)
+
+
+async def _serve(options: argparse.Namespace, config: Config) -> int:
+    from chaser_server.app import serving
+
+    logs.set_up(config.log)
+    if refusal := doctor.refusal(await _examine(config, thorough=False)):
+        raise MachineError(refusal)
+    stop = _stop_on_signal()
+    if config.sandbox.isolation == "none":
+        print("WARNING: isolation is none: sessions share this user's files and this machine's loopback.", flush=True)
+    async with serving(config, imported_key=os.environ.get("CHASER_KEY", "")) as server:
+        if server.first_key is not None:
+            print(_welcome(server.url, server.first_key), flush=True)
+        print(f"chaser-server {__version__} ready on {server.url}", flush=True)
+        await stop.wait()
+        print("chaser-server is closing its sessions", flush=True)
+    return 0
+
+
+def _stop_on_signal() -> asyncio.Event:
+    """Set at the first SIGTERM or SIGINT; at the second one the process goes at once."""
+    stop = asyncio.Event()
+
+    def stop_or_go() -> None:
+        if stop.is_set():
+            os._exit(_FORCED_EXIT)
+        stop.set()
+
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, stop_or_go)
+    return stop
+
+
+def _welcome(url: str, key: str) -> str:
+    return f"""
+Your API key, shown only this once:
+
+  export CHASER_KEY={key}
+
+Create a first session:
+
+  curl -s {url}/v1/sessions -X POST -H "Authorization: Bearer {key}" -d '{{}}'
+"""
+
+
+async def _bench(options: argparse.Namespace, config: Config) -> int:
+    from chaser_server.bench import run
+
+    return await run(config)
+
+
+@asynccontextmanager
+async def _workspaces(config: Config) -> AsyncIterator[Any]:
+    """The stored workspaces; works beside a running server, for SQLite is shared."""
+    from chaser_server.app import DATABASE_NAME
+    from chaser_server.store.database import Database
+    from chaser_server.store.workspaces import WorkspaceStore
+
+    database = await Database.open(config.data_dir / DATABASE_NAME)
+    try:
+        store = WorkspaceStore(database)
+        await store.ensure_default()
+        yield store
+    finally:
+        await database.close()
+
+
+async def _create_key(options: argparse.Namespace, config: Config) -> int:
+    from chaser_server.tokens import new_key
+
+    async with _workspaces(config) as store:
+        workspace = await store.by_name(options.workspace)
+        if workspace is None:
+            raise NotFound(f"there is no workspace named {options.workspace!r}; see: chaser-server workspaces list")
+        secret = new_key(options.mode)
+        await store.add_key(workspace.id, name=options.name, secret=secret)
+    print(secret)
+    return 0
+
+
+async def _list_keys(options: argparse.Namespace, config: Config) -> int:
+    async with _workspaces(config) as store:
+        names = {workspace.id: workspace.name for workspace in await store.all()}
+        rows = [
+            (key.id, key.prefix, key.name, names[key.workspace_id], _moment(key.created_at), _moment(key.revoked_at))
+            for key in await store.keys()
+        ]
+    _print_table(("id", "prefix", "name", "workspace", "created", "revoked"), rows)
+    return 0
+
+
+async def _revoke_key(options: argparse.Namespace, config: Config) -> int:
+    from chaser_server.model import utc_now
+
+    async with _workspaces(config) as store:
+        key = await store.revoke_key(options.key, utc_now())
+    print(f"revoked {key.prefix}… ({key.name})")
+    return 0
+
+
+async def _create_workspace(options: argparse.Namespace, config: Config) -> int:
+    async with _workspaces(config) as store:
+        workspace = await store.create(options.name)
+    print(workspace.id)
+    return 0
+
+
+async def _list_workspaces(options: argparse.Namespace, config: Config) -> int:
+    async with _workspaces(config) as store:
+        rows = [(workspace.id, workspace.name, _moment(workspace.created_at)) for workspace in await store.all()]
+    _print_table(("id", "name", "created"), rows)
+    return 0
+
+
+def _moment(moment: Any) -> str:
+    return "-" if moment is None else f"{moment:%Y-%m-%d %H:%M:%S}Z"
+
+
+def _print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
+    for row in (head, *rows):
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

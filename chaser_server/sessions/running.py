@@ -1,0 +1,73 @@
+"""The live half of an open session: its browser, its clients and its counts."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import datetime
+from typing import Protocol
+
+from chaser_server.lifecycle import OPEN
+from chaser_server.model import ByteCount, ByteTotal, Channel, Session, Status, utc_now
+from chaser_server.substrate.base import Browser
+
+
+class Client(Protocol):
+    """A connected automation client or viewer, as far as a session cares."""
+
+    def close(self, code: int, reason: str) -> None:
+        """Tell it why, and let it go; does not wait."""
+
+
+class RunningSession:
+    """One open session. Only `SessionService` changes its record; anybody may read it.
+
+    `life` is the task that launches and then watches the browser; `settled` is set when the session has left
+    `creating`; `failure` says why it could not start; `quiet_since` is when its last client left.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self.egress = ByteCount()
+        self.cdp = ByteTotal()
+        self.preview = ByteTotal()
+        counts = {Channel.EGRESS: self.egress, Channel.CDP: self.cdp, Channel.PREVIEW: self.preview}
+        self.record = replace(session, bytes=counts)
+        self.browser: Browser | None = None
+        self.life: asyncio.Task[None] | None = None
+        self.settled = asyncio.Event()
+        self.failure = ""
+        self.quiet_since: datetime | None = None
+        self._clients: set[Client] = set()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the session has not ended."""
+        return self.record.status in OPEN
+
+    @property
+    def watched(self) -> bool:
+        """Whether a client or viewer is connected."""
+        return bool(self._clients)
+
+    def change(self, **fields: object) -> Session:
+        """Replace fields of the record; its byte counts stay the same live ones."""
+        self.record = replace(self.record, **fields)  # type: ignore[arg-type]
+        return self.record
+
+    def attach(self, client: Client) -> None:
+        """A client has connected."""
+        assert self.record.status is Status.READY
+        self._clients.add(client)
+
+    def detach(self, client: Client) -> None:
+        """A client has gone; when it was the last, the session is quiet from now on."""
+        self._clients.discard(client)
+        if not self._clients:
+            self.quiet_since = utc_now()
+        if self.browser is not None:
+            self.browser.client_left()
+
+    def dismiss(self, code: int, reason: str) -> None:
+        """Tell all clients that it is over."""
+        for client in tuple(self._clients):
+            client.close(code, reason)

@@ -1,0 +1,289 @@
+"""Sessions as their users know them: asked for, watched, used and ended. The only place where one changes.
+
+Every change follows the same order: claim in memory before the first await, write to the store, then act. A session
+ends exactly once, whoever comes first; its burial (killing the browser) goes on behind the answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from chaser_server import lifecycle
+from chaser_server.config import LimitsConfig
+from chaser_server.errors import (
+    ConcurrencyLimit,
+    InvalidRequest,
+    LaunchFailed,
+    SessionNotFound,
+    SessionNotOpen,
+    SessionNotReady,
+    SubstrateUnavailable,
+)
+from chaser_server.lifecycle import Event
+from chaser_server.model import (
+    EndedReason,
+    Session,
+    SessionEvent,
+    SessionSpec,
+    Status,
+    Workspace,
+    utc_now,
+)
+from chaser_server.sessions.running import RunningSession
+from chaser_server.store.sessions import SessionStore
+from chaser_server.substrate.base import Browser, Substrate
+from chaser_server.tokens import new_uuid7
+
+GOING_AWAY = 1001  # RFC 6455 7.4.1: the endpoint is going away
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a list, and whether older rows follow."""
+
+    sessions: list[Session]
+    has_more: bool
+
+
+class SessionService:
+    """Creates, shows and ends sessions."""
+
+    def __init__(self, *, store: SessionStore, substrate: Substrate, limits: LimitsConfig) -> None:
+        self._store = store
+        self._substrate = substrate
+        self._limits = limits
+        self._running: dict[str, RunningSession] = {}
+        self._burials: set[asyncio.Task[None]] = set()
+        self._writes: set[asyncio.Task[None]] = set()
+        self._draining = False
+
+    @property
+    def draining(self) -> bool:
+        """Whether the server is on its way down and takes no more sessions."""
+        return self._draining
+
+    @property
+    def running(self) -> Collection[RunningSession]:
+        """The open sessions."""
+        return [running for running in self._running.values() if running.is_open]
+
+    async def recover(self) -> int:
+        """Close what an earlier life of the server left open; returns how many. Call before the first request."""
+        orphans = await self._store.open_sessions()
+        now = utc_now()
+        for orphan in orphans:
+            ended = _ended(orphan, EndedReason.ABANDONED_ORPHAN, now)
+            await self._store.mark_ended(ended, {"reason": ended.ended_reason})
+        return len(orphans)
+
+    async def create(self, spec: SessionSpec, workspace: Workspace) -> Session:
+        """Start a session and return its record at once; the browser comes up behind it.
+
+        The session is stored when this returns. Raises `InvalidRequest` for an unknown profile, `ConcurrencyLimit`
+        without a free place, `SubstrateUnavailable` while draining.
+        """
+        self._admit(spec, workspace)
+        now = utc_now()
+        session = Session(
+            id=f"sess_{new_uuid7()}",
+            workspace_id=spec.workspace_id,
+            key_id=spec.key_id,
+            profile=spec.profile,
+            status=Status.CREATING,
+            created_at=now,
+            expires_at=now + timedelta(seconds=spec.ttl_seconds),
+        )
+        running = self._running[session.id] = RunningSession(session)
+        try:
+            await self._store.insert(session)
+        except BaseException:
+            self._running.pop(session.id, None)
+            raise
+        if running.is_open:  # a shutdown may have come in between
+            running.life = asyncio.create_task(self._live(running), name=f"live-{session.id}")
+        return session
+
+    async def get(self, workspace_id: str, session_id: str) -> Session:
+        """A session of this workspace, its counts live. Raises `SessionNotFound`."""
+        running = self._running.get(session_id)
+        session = running.record if running else await self._store.get(session_id)
+        if session is None or session.workspace_id != workspace_id:
+            raise SessionNotFound(f"no session {session_id} in this workspace")
+        return session
+
+    async def page(
+        self, workspace_id: str, *, limit: int, before: tuple[datetime, str] | None, status: Status | None
+    ) -> Page:
+        """One page of a workspace's sessions, newest first."""
+        rows = await self._store.page(workspace_id, limit=limit + 1, before=before, status=status)
+        live = [running.record if (running := self._running.get(row.id)) else row for row in rows]
+        return Page(live[:limit], has_more=len(rows) > limit)
+
+    async def events(self, workspace_id: str, session_id: str) -> list[SessionEvent]:
+        """The timeline of a session. Raises `SessionNotFound`."""
+        await self.get(workspace_id, session_id)
+        return await self._store.events(session_id)
+
+    async def wait_settled(self, workspace_id: str, session_id: str, seconds: float) -> Session:
+        """The session as soon as it has left `creating`, or as it is after `seconds`."""
+        await self.get(workspace_id, session_id)
+        running = self._running.get(session_id)
+        if running is not None:
+            await _wait(running.settled, seconds)
+        return await self.get(workspace_id, session_id)
+
+    async def delete(self, workspace_id: str, session_id: str) -> None:
+        """End a session for its client. Raises `SessionNotFound`, or `SessionNotOpen` when it has ended already."""
+        running = await self._open_session(workspace_id, session_id)
+        await self.end(running, EndedReason.CLIENT_DELETE)
+
+    async def screenshot(self, workspace_id: str, session_id: str) -> bytes:
+        """The screen as PNG. Raises `SessionNotFound`, `SessionNotReady` or `SessionNotOpen`."""
+        running = await self._open_session(workspace_id, session_id)
+        if running.browser is None or running.record.status is Status.CREATING:
+            raise SessionNotReady("the session is still being created; wait with GET ?wait=ready")
+        return await running.browser.screenshot()
+
+    async def open_door(self, session_id: str, hold_seconds: float, owner: str | None) -> RunningSession:
+        """A ready session for whoever knows its id, waited for while it is being created.
+
+        `owner` is the workspace it must belong to, or None when the id is enough. Raises `SessionNotFound` for an
+        unknown id, `SessionNotOpen` for one that has ended or failed to start, and
+        `SessionNotReady` when it is not up after `hold_seconds`.
+        """
+        running = self._running.get(session_id)
+        if running is not None and owner in (None, running.record.workspace_id):
+            await _wait(running.settled, hold_seconds)
+            if running.record.status is Status.READY:
+                return running
+            if running.record.status is Status.CREATING:
+                raise SessionNotReady(f"the session was not ready within {hold_seconds:g} s")
+        session = running.record if running else await self._store.get(session_id)
+        if session is None or owner not in (None, session.workspace_id):
+            raise SessionNotFound(f"no session {session_id}")
+        failure = f" ({running.failure})" if running and running.failure else ""
+        raise SessionNotOpen(f"the session has ended: {_why(session)}{failure}")
+
+    async def end(self, running: RunningSession, reason: EndedReason, **detail: object) -> bool:
+        """End an open session: stored, clients told, its place free when this returns; False if it had ended.
+
+        The browser is killed behind it; `drain` waits for that.
+        """
+        if running.record.status in lifecycle.TERMINAL:
+            return False
+        running.change(
+            status=lifecycle.move(running.record.status, Event.ENDED), ended_at=utc_now(), ended_reason=reason
+        )
+        await self._finish(running, {"reason": reason, **detail})
+        return True
+
+    def note(self, running: RunningSession, kind: str, detail: dict[str, object]) -> None:
+        """Add a line to the timeline of a session, behind whatever is under way."""
+        event = SessionEvent(at=utc_now(), kind=kind, detail=detail)
+        task = asyncio.create_task(self._store.add_event(running.record.id, event), name=f"note-{kind}")
+        self._writes.add(task)
+        task.add_done_callback(self._writes.discard)
+
+    async def drain(self) -> None:
+        """Take no more sessions, end those that are open, and return when nothing of them is left."""
+        self._draining = True
+        await asyncio.gather(*(self.end(running, EndedReason.ABANDONED_ORPHAN) for running in self.running))
+        while pending := self._burials | self._writes:
+            await asyncio.wait(pending)
+
+    async def _open_session(self, workspace_id: str, session_id: str) -> RunningSession:
+        session = await self.get(workspace_id, session_id)
+        running = self._running.get(session_id)
+        if running is None or not running.is_open:
+            raise SessionNotOpen(f"the session has ended: {_why(session)}")
+        return running
+
+    def _admit(self, spec: SessionSpec, workspace: Workspace) -> None:
+        """Refuse a session that may not be created now."""
+        if spec.profile not in self._substrate.profiles:
+            known = ", ".join(sorted(self._substrate.profiles))
+            raise InvalidRequest(f"profile {spec.profile!r} is not configured here; there are: {known}")
+        if self._draining:
+            raise SubstrateUnavailable("the server is shutting down", retry_after_seconds=10)
+        running = self.running
+        living = len(running) + len(self._burials)
+        if 0 < self._limits.max_sessions <= living:
+            raise ConcurrencyLimit(f"the server has {living} sessions open, as many as it may")
+        own_limit = workspace.concurrent_sessions
+        limit = self._limits.concurrent_sessions if own_limit is None else own_limit
+        mine = sum(session.record.workspace_id == workspace.id for session in running)
+        if 0 < limit <= mine:
+            raise ConcurrencyLimit(f"the workspace has {mine} sessions open, as many as it may")
+
+    async def _live(self, running: RunningSession) -> None:
+        """Bring the browser up, then watch over it until it goes."""
+        try:
+            browser = running.browser = await self._substrate.launch(
+                running.record.profile,
+                egress=running.egress,
+                on_event=lambda kind, detail: self.note(running, kind, detail),
+            )
+        except LaunchFailed as error:
+            await self._fail(running, error)
+            return
+        if running.is_open:  # else its burial waits for us and takes the browser away
+            await self._make_ready(running, browser)
+            gone = await browser.exited()
+            reason = lifecycle.exit_reason(gone.code)
+            tail = {"stderr_tail": gone.stderr_tail} if reason is EndedReason.SUBSTRATE_DOWN else {}
+            await self.end(running, reason, exit_code=gone.code, **tail)
+
+    async def _make_ready(self, running: RunningSession, browser: Browser) -> None:
+        now = running.quiet_since = utc_now()
+        status = lifecycle.move(running.record.status, Event.LAUNCHED)
+        ready = running.change(status=status, ready_at=now, device=browser.device)
+        running.settled.set()
+        await self._store.mark_ready(ready)
+
+    async def _fail(self, running: RunningSession, error: LaunchFailed) -> None:
+        if not running.is_open:
+            return
+        log.warning("session %s failed to start: %s", running.record.id, error.message)
+        running.failure = error.message
+        running.change(status=lifecycle.move(running.record.status, Event.LAUNCH_FAILED), ended_at=utc_now())
+        await self._finish(running, {"error": error.message, "stderr_tail": error.stderr_tail})
+
+    async def _finish(self, running: RunningSession, detail: dict[str, object]) -> None:
+        """What every end has in common. The record is terminal already, so this runs once for a session."""
+        running.settled.set()
+        running.dismiss(GOING_AWAY, running.record.ended_reason or "error")
+        burial = asyncio.create_task(self._bury(running), name=f"bury-{running.record.id}")
+        self._burials.add(burial)
+        burial.add_done_callback(self._burials.discard)
+        await self._store.mark_ended(running.record, detail)
+        del self._running[running.record.id]
+
+    async def _bury(self, running: RunningSession) -> None:
+        """Stop a launch that is under way, end the browser, and save what was counted to the last."""
+        if running.browser is None and running.life is not None and running.record.status is Status.CLOSED:
+            running.life.cancel()
+            await asyncio.wait([running.life])
+        if running.browser is not None:
+            await running.browser.close()
+        await self._store.save_bytes([(running.record.id, running.record.bytes)])
+
+
+def _ended(session: Session, reason: EndedReason, now: datetime) -> Session:
+    status = lifecycle.move(session.status, Event.ENDED)
+    return replace(session, status=status, ended_at=now, ended_reason=reason)
+
+
+def _why(session: Session) -> str:
+    return session.ended_reason or session.status
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(event.wait(), seconds)

@@ -1,0 +1,21 @@
+"""How a handler finds its rooms on the aiohttp application."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from chaser_server.config import Config
+from chaser_server.model import ApiKey, Workspace
+from chaser_server.sessions.service import SessionService
+from chaser_server.web.auth import Doorkeeper
+from chaser_server.web.outside import Outside
+
+CONFIG = web.AppKey("config", Config)
+DOORKEEPER = web.AppKey("doorkeeper", Doorkeeper)
+OUTSIDE = web.AppKey("outside", Outside)
+SERVICE = web.AppKey("service", SessionService)
+
+KEY = web.RequestKey("key", ApiKey)
+WORKSPACE = web.RequestKey("workspace", Workspace)
+REQUEST_ID = web.RequestKey("request_id", str)
+SESSION_ID = web.RequestKey("session_id", str)

@@ -1,0 +1,48 @@
+"""Every path of the server and the handler behind it, and the application that holds them."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from chaser_server.config import Config
+from chaser_server.sessions.service import SessionService
+from chaser_server.store.workspaces import WorkspaceStore
+from chaser_server.web import connect, operations, sessions
+from chaser_server.web.appkeys import CONFIG, DOORKEEPER, OUTSIDE, SERVICE
+from chaser_server.web.auth import Doorkeeper
+from chaser_server.web.middleware import BODY_LIMIT_BYTES, answer_errors, log_requests
+from chaser_server.web.outside import Outside
+
+_SESSION = "/v1/sessions/{session_id}"
+_DOOR = "/sessions/{session_id}"
+
+ROUTES = (
+    web.post("/v1/sessions", sessions.create),
+    web.get("/v1/sessions", sessions.listing),
+    web.get(_SESSION, sessions.show),
+    web.delete(_SESSION, sessions.delete),
+    web.post(f"{_SESSION}/screenshot", sessions.screenshot),
+    web.get(f"{_SESSION}/events", sessions.events),
+    web.get(_DOOR, connect.browser_socket),
+    web.get(f"{_DOOR}/", connect.browser_socket),
+    web.get(_DOOR + "/devtools/{kind:browser|page}/{target}", connect.target_socket),
+    web.get(_DOOR + "{tail:/json(/.*)?}", connect.discover),
+    web.put(_DOOR + "{tail:/json/new}", connect.discover),
+    web.get("/healthz", operations.healthz),
+    web.get("/readyz", operations.readyz),
+)
+
+
+def build_application(*, config: Config, service: SessionService, workspaces: WorkspaceStore) -> web.Application:
+    """The aiohttp application. Raises `ConfigError` for a setting that only the web room understands."""
+    application = web.Application(middlewares=[log_requests, answer_errors], client_max_size=BODY_LIMIT_BYTES)
+    application[CONFIG] = config
+    application[SERVICE] = service
+    application[DOORKEEPER] = Doorkeeper(workspaces)
+    application[OUTSIDE] = Outside(
+        public_url=config.server.public_url,
+        trusted_proxies=config.server.trusted_proxies,
+        allowed_origins=config.server.allowed_origins,
+    )
+    application.add_routes(ROUTES)
+    return application

@@ -1,0 +1,137 @@
+"""Between JSON and our types: checks what comes in, shapes what goes out. Pure."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from chaser_server.errors import InvalidRequest
+from chaser_server.model import Channel, Session, SessionEvent, Status
+
+TTL_LOW, TTL_HIGH, TTL_DEFAULT = 60, 3600, 1800
+LIMIT_LOW, LIMIT_HIGH, LIMIT_DEFAULT = 1, 100, 20
+WAIT_HIGH = 60
+
+
+def parse_object(body: bytes, fields: Collection[str]) -> dict[str, Any]:
+    """A request body as an object with only these fields; an empty body is `{}`. Raises `InvalidRequest`."""
+    if not body.strip():
+        return {}
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequest(f"the body is not valid JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise InvalidRequest("the body must be a JSON object")
+    for name in value:
+        if name not in fields:
+            allowed = f"; allowed: {', '.join(sorted(fields))}" if fields else "; none are allowed here"
+            raise InvalidRequest(f"unknown field {name!r}{allowed}")
+    return value
+
+
+def parse_create(body: bytes) -> tuple[str, int]:
+    """The profile and the lifetime in seconds that POST /v1/sessions asks for."""
+    value = parse_object(body, ("profile", "ttl_seconds"))
+    profile = value.get("profile", "default")
+    if not isinstance(profile, str):
+        raise InvalidRequest("profile must be a string")
+    ttl = value.get("ttl_seconds", TTL_DEFAULT)
+    if type(ttl) is not int or not TTL_LOW <= ttl <= TTL_HIGH:  # `true` is an int to Python, but no integer to JSON
+        raise InvalidRequest(f"ttl_seconds must be an integer from {TTL_LOW} to {TTL_HIGH}")
+    return profile, ttl
+
+
+def parse_integer(query: Mapping[str, str], name: str, *, default: int, low: int, high: int) -> int:
+    """A whole number from the query string. Raises `InvalidRequest` naming it and its range."""
+    text = query.get(name)
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and low <= int(text) <= high):
+        raise InvalidRequest(f"{name} must be an integer from {low} to {high}")
+    return int(text)
+
+
+def parse_status(query: Mapping[str, str]) -> Status | None:
+    """The status filter of the list."""
+    text = query.get("status")
+    if text is None:
+        return None
+    if text not in tuple(Status):
+        raise InvalidRequest(f"status must be one of {', '.join(Status)}")
+    return Status(text)
+
+
+def make_cursor(session: Session) -> str:
+    """An opaque mark behind `session`: URL-safe base64 of `created_at|uuid`."""
+    text = f"{session.created_at.isoformat()}|{session.id.removeprefix('sess_')}"
+    return base64.urlsafe_b64encode(text.encode()).decode()
+
+
+def parse_cursor(query: Mapping[str, str]) -> tuple[datetime, str] | None:
+    """The row behind which the page begins."""
+    text = query.get("cursor")
+    if text is None:
+        return None
+    try:
+        padded = text + "=" * (-len(text) % 4)
+        moment, _, uuid = base64.b64decode(padded, altchars=b"-_", validate=True).decode().partition("|")
+        created_at = datetime.fromisoformat(moment)
+        if not uuid or created_at.tzinfo is None:
+            raise ValueError
+    except (ValueError, binascii.Error) as error:
+        raise InvalidRequest("cursor is not one that this server gave: pass next_cursor as it came") from error
+    return created_at.astimezone(UTC), f"sess_{uuid}"
+
+
+def timestamp(moment: datetime | None) -> str | None:
+    """RFC 3339 in UTC with microseconds and `Z`."""
+    return None if moment is None else moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def render_created(session: Session, cdp_url: str) -> dict[str, Any]:
+    """The six fields of a 201."""
+    return {
+        "id": session.id,
+        "object": "session",
+        "status": session.status,
+        "cdp_url": cdp_url,
+        "created_at": timestamp(session.created_at),
+        "expires_at": timestamp(session.expires_at),
+    }
+
+
+def render_session(session: Session, cdp_url: str, metering: Collection[str]) -> dict[str, Any]:
+    """All fields of a session; `metering` names the channels that make up its byte counts."""
+    counted = [count for channel, count in session.bytes.items() if channel in metering]
+    return {
+        "id": session.id,
+        "object": "session",
+        "status": session.status,
+        "device": session.device,
+        "cdp_url": cdp_url,
+        "bytes_up": sum(count.up for count in counted),
+        "bytes_down": sum(count.down for count in counted),
+        "proxy_ip": session.proxy_ip,
+        "proxy_region": session.proxy_region,
+        "created_at": timestamp(session.created_at),
+        "ready_at": timestamp(session.ready_at),
+        "expires_at": timestamp(session.expires_at),
+        "ended_at": timestamp(session.ended_at),
+        "ended_reason": session.ended_reason,
+    }
+
+
+def render_events(session: Session, events: Collection[SessionEvent]) -> dict[str, Any]:
+    """A session's timeline with its channels apart."""
+    return {
+        "object": "list",
+        "bytes": {
+            channel: {"up": session.bytes[channel].up, "down": session.bytes[channel].down} for channel in Channel
+        },
+        "data": [{"at": timestamp(event.at), "kind": event.kind, "detail": event.detail} for event in events],
+    }

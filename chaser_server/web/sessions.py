@@ -1,0 +1,94 @@
+"""The REST handlers of /v1/sessions."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from chaser_server.errors import InvalidRequest
+from chaser_server.model import SessionSpec
+from chaser_server.web import schemas
+from chaser_server.web.appkeys import CONFIG, DOORKEEPER, KEY, OUTSIDE, SERVICE, SESSION_ID, WORKSPACE
+
+
+async def create(request: web.Request) -> web.Response:
+    """POST /v1/sessions"""
+    await _authenticate(request)
+    profile, ttl_seconds = schemas.parse_create(await request.read())
+    workspace = request[WORKSPACE]
+    spec = SessionSpec(workspace_id=workspace.id, key_id=request[KEY].id, profile=profile, ttl_seconds=ttl_seconds)
+    session = await request.app[SERVICE].create(spec, workspace)
+    request[SESSION_ID] = session.id
+    body = schemas.render_created(session, request.app[OUTSIDE].cdp_url(request, session.id))
+    return web.json_response(body, status=201, headers={"Location": f"/v1/sessions/{session.id}"})
+
+
+async def show(request: web.Request) -> web.Response:
+    """GET /v1/sessions/{session_id}, with ?wait=ready&timeout=N as soon as it has left `creating`"""
+    workspace_id, session_id = await _authenticate(request), request.match_info["session_id"]
+    wait = request.query.get("wait")
+    if wait not in (None, "ready"):
+        raise InvalidRequest("wait must be 'ready'")
+    high = schemas.WAIT_HIGH
+    seconds = schemas.parse_integer(request.query, "timeout", default=high, low=0, high=high)
+    service = request.app[SERVICE]
+    if wait is None:
+        session = await service.get(workspace_id, session_id)
+    else:
+        session = await service.wait_settled(workspace_id, session_id, seconds)
+    cdp_url = request.app[OUTSIDE].cdp_url(request, session.id)
+    return web.json_response(schemas.render_session(session, cdp_url, request.app[CONFIG].metering.count))
+
+
+async def listing(request: web.Request) -> web.Response:
+    """GET /v1/sessions"""
+    workspace_id = await _authenticate(request)
+    limit = schemas.parse_integer(
+        request.query, "limit", default=schemas.LIMIT_DEFAULT, low=schemas.LIMIT_LOW, high=schemas.LIMIT_HIGH
+    )
+    page = await request.app[SERVICE].page(
+        workspace_id,
+        limit=limit,
+        before=schemas.parse_cursor(request.query),
+        status=schemas.parse_status(request.query),
+    )
+    outside, metering = request.app[OUTSIDE], request.app[CONFIG].metering.count
+    return web.json_response(
+        {
+            "object": "list",
+            "data": [
+                schemas.render_session(session, outside.cdp_url(request, session.id), metering)
+                for session in page.sessions
+            ],
+            "next_cursor": schemas.make_cursor(page.sessions[-1]) if page.has_more else None,
+            "has_more": page.has_more,
+        }
+    )
+
+
+async def delete(request: web.Request) -> web.Response:
+    """DELETE /v1/sessions/{session_id}"""
+    workspace_id = await _authenticate(request)
+    await request.app[SERVICE].delete(workspace_id, request.match_info["session_id"])
+    return web.Response(status=204)
+
+
+async def screenshot(request: web.Request) -> web.Response:
+    """POST /v1/sessions/{session_id}/screenshot"""
+    workspace_id = await _authenticate(request)
+    picture = await request.app[SERVICE].screenshot(workspace_id, request.match_info["session_id"])
+    return web.Response(body=picture, content_type="image/png")
+
+
+async def events(request: web.Request) -> web.Response:
+    """GET /v1/sessions/{session_id}/events"""
+    workspace_id, session_id = await _authenticate(request), request.match_info["session_id"]
+    service = request.app[SERVICE]
+    timeline = await service.events(workspace_id, session_id)
+    return web.json_response(schemas.render_events(await service.get(workspace_id, session_id), timeline))
+
+
+async def _authenticate(request: web.Request) -> str:
+    """Note whose request this is; returns the workspace's id."""
+    key, workspace = await request.app[DOORKEEPER].identify(request.headers.get("Authorization"))
+    request[KEY], request[WORKSPACE] = key, workspace
+    return workspace.id

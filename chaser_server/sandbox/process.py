@@ -106,13 +106,12 @@ class Sandbox:
                 await self._tell({"want": want})
                 answer, descriptors = await self._receive()
             except (OSError, ValueError) as error:
-                raise self._no_answer(want, str(error)) from error
+                raise await self._refusal(f"no {want} from the sandbox: {error}") from error
         if len(descriptors) != 1:
             for descriptor in descriptors:
                 os.close(descriptor)
-            if not answer:
-                await self._stderr.wait_ended(_LAST_WORDS_SECONDS)
-            raise self._no_answer(want, str(answer.get("error", "the browser did not start")))
+            why = answer.get("error", "the browser did not start")
+            raise await self._refusal(f"no {want} from the sandbox: {why}")
         port = answer.get("port", 0)
         return descriptors[0], port if isinstance(port, int) else 0
 
@@ -139,10 +138,18 @@ class Sandbox:
         if info is not None:
             information = await asyncio.to_thread(_read_all, info)
             if not information:
-                await self.exited()
-                raise LaunchFailed("bubblewrap could not build the sandbox", stderr_tail=self.stderr_tail)
+                raise await self._refusal("bubblewrap could not build the sandbox")
             self._inner_pid = int(json.loads(information)["child-pid"])
-        await self._tell(plan)
+        try:
+            await self._tell(plan)
+        except OSError as error:
+            raise await self._refusal("the sandbox ended before it began") from error
+
+    async def _refusal(self, what: str) -> LaunchFailed:
+        """A launch that failed at once, with what was said about it."""
+        await self._stderr.wait_ended(_LAST_WORDS_SECONDS)
+        said = self.stderr_tail.strip().rpartition("\n")[2]
+        return LaunchFailed(f"{what}: {said}" if said else what, stderr_tail=self.stderr_tail)
 
     async def _tell(self, message: Mapping[str, object]) -> None:
         await asyncio.get_running_loop().sock_sendall(self._channel, json.dumps(message).encode() + b"\n")
@@ -159,9 +166,6 @@ class Sandbox:
             data += part
         answer = json.loads(data)
         return answer if isinstance(answer, dict) else {}, descriptors
-
-    def _no_answer(self, want: str, why: str) -> LaunchFailed:
-        return LaunchFailed(f"no {want} from the sandbox: {why}", stderr_tail=self.stderr_tail)
 
 
 async def start(program_for: Callable[[Places], Program], walls: Walls, *, name: str) -> Sandbox:

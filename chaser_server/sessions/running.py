@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from chaser_server.lifecycle import OPEN
-from chaser_server.model import ByteCount, ByteTotal, Channel, Session, Status, utc_now
+from chaser_server.model import ByteCount, ByteTotal, Channel, Counted, Session, Status, utc_now
 from chaser_server.substrate.base import Browser
 
 
@@ -30,7 +30,11 @@ class RunningSession:
         self.egress = ByteCount()
         self.cdp = ByteTotal()
         self.preview = ByteTotal()
-        counts = {Channel.EGRESS: self.egress, Channel.CDP: self.cdp, Channel.PREVIEW: self.preview}
+        counts: dict[Channel, Counted] = {
+            Channel.EGRESS: self.egress,
+            Channel.CDP: self.cdp,
+            Channel.PREVIEW: self.preview,
+        }
         self.record = replace(session, bytes=counts)
         self.browser: Browser | None = None
         self.life: asyncio.Task[None] | None = None

@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import socket
-import sys
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
@@ -178,7 +177,7 @@ class LocalSubstrate:
     def _program(self, profile: Profile, places: Places) -> Program:
         isolated = self._walls.isolated
         display = xvfb_argv(profile.width, profile.height, framebuffer_dir=places.framebuffer, binary=self._config.xvfb)
-        read_only = [path for path in (self._executable.parent, Path(sys.base_prefix)) if not path.is_relative_to(_USR)]
+        folder = self._executable.parent
         return Program(
             browser=chromium_argv(
                 executable=str(self._executable),
@@ -190,7 +189,7 @@ class LocalSubstrate:
             ),
             display=None if profile.headless else display,
             environment=environment(profile, home=places.home),
-            read_only=[str(path) for path in read_only],
+            read_only=[] if folder.is_relative_to(_USR) else [str(folder)],
         )
 
     def _devtools_ports(self) -> set[int]:

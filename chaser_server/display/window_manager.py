@@ -121,6 +121,8 @@ class _Desk:
                     self._show(event.window)
                 case xproto.ConfigureRequestEvent():
                     self._configure(event)
+                case xproto.MapNotifyEvent() if event.override_redirect:
+                    self._hide_hint(event.window)
                 case xproto.UnmapNotifyEvent() | xproto.DestroyNotifyEvent():
                     self._forget(event.window)
                 case xproto.ClientMessageEvent():
@@ -168,6 +170,12 @@ class _Desk:
         self._core.MapWindow(window_id)
         self._set_property(window_id, "WM_STATE", self._atoms["WM_STATE"], [_NORMAL_STATE, 0])
         self._activate(window)
+
+    def _hide_hint(self, window_id: int) -> None:
+        """Take away Chromium's bubble "To exit full screen, press…": nobody here can, and it covers the page."""
+        types = self._get_property(window_id, self._atoms["_NET_WM_WINDOW_TYPE"])
+        if types == [self._atoms["_NET_WM_WINDOW_TYPE_NOTIFICATION"]]:
+            self._core.UnmapWindow(window_id)
 
     def _describe(self, window_id: int) -> Window:
         owner = self._get_property(window_id, xproto.Atom.WM_TRANSIENT_FOR)

@@ -10,7 +10,7 @@ import ipaddress
 import logging
 import socket
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,11 +21,14 @@ from chaser_server.chromium.find import find_chromium
 from chaser_server.chromium.profiles import Devices, Profile, load_devices, resolve
 from chaser_server.chromium.version import chrome_major
 from chaser_server.config import Config
-from chaser_server.egress.policy import Policy
+from chaser_server.egress.policy import Policy, Rules
+from chaser_server.egress.upstream import Upstream, UpstreamPool
 from chaser_server.errors import ConfigError, MachineError
 from chaser_server.sandbox import orphans
 from chaser_server.sandbox.process import Walls
+from chaser_server.sessions.bookkeeper import Bookkeeper
 from chaser_server.sessions.reaper import Reaper
+from chaser_server.sessions.rounds import every
 from chaser_server.sessions.service import SessionService
 from chaser_server.store.database import Database
 from chaser_server.store.sessions import SessionStore
@@ -35,6 +38,7 @@ from chaser_server.tokens import is_key, new_key
 from chaser_server.web.routes import build_application
 
 DATABASE_NAME = "chaser.db"
+REAP_SECONDS = 0.25
 SYSTEM_PYTHON = "/usr/bin/python3"
 
 log = logging.getLogger(__name__)
@@ -69,19 +73,15 @@ async def serving(config: Config, *, imported_key: str = "") -> AsyncIterator[Se
         service = SessionService(store=store, substrate=substrate, limits=config.limits)
         if orphaned := await service.recover():
             log.warning("closed %d sessions that an earlier start left open", orphaned)
-        reaper = Reaper(
-            service=service,
-            store=store,
-            idle_seconds=config.limits.idle_seconds,
-            flush_seconds=config.metering.flush_seconds,
-        )
+        reaper = Reaper(service=service, idle_seconds=config.limits.idle_seconds)
+        bookkeeper = Bookkeeper(service=service, store=store)
         application = build_application(config=config, service=service, workspaces=workspaces)
         # Cancelled handlers would leave a create or a delete half done: a client that leaves changes nothing.
         runner = web.AppRunner(application, access_log=None, handler_cancellation=False, shutdown_timeout=1.0)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
-        reaper.start()
-        stack.push_async_callback(reaper.close)
+        await stack.enter_async_context(every(REAP_SECONDS, reaper.reap, name="reaper"))
+        await stack.enter_async_context(every(config.metering.flush_seconds, bookkeeper.flush, name="bookkeeper"))
         stack.push_async_callback(_drain, service, config.server.drain_seconds)
         await web.SockSite(runner, listener).start()
         yield Server(url=_url(listener), service=service, first_key=first_key)
@@ -125,7 +125,12 @@ async def _local_substrate(config: Config, data_dir: Path, listener: socket.sock
     user = walls.outer_user()
     executable = find_chromium(config.browser.executable, uid=None if user is None else user[0])
     host, port = listener.getsockname()[:2]
-    policy = Policy(is_public=not ipaddress.ip_address(host).is_loopback, own_ports=lambda: {port})
+    policy = Policy(
+        is_public=not ipaddress.ip_address(host).is_loopback,
+        allow=_rules("egress.allow", config.egress.allow),
+        block=_rules("egress.block", config.egress.block),
+        own_ports=lambda: {port},
+    )
     return LocalSubstrate(
         config=config.browser,
         executable=executable.path,
@@ -133,8 +138,38 @@ async def _local_substrate(config: Config, data_dir: Path, listener: socket.sock
         profiles=await _profiles(config, data_dir),
         walls=walls,
         policy=policy,
+        upstreams=_upstreams(config),
         instance=instance,
     )
+
+
+def _rules(key: str, entries: Sequence[str]) -> Rules:
+    try:
+        return Rules.parse(entries)
+    except ConfigError as error:
+        raise ConfigError(f"{key}: {error.message}") from error
+
+
+def _upstreams(config: Config) -> UpstreamPool | None:
+    """The pool of upstream proxies, or None when sessions go out directly."""
+    pool = UpstreamPool(
+        [
+            Upstream.parse(
+                one.name,
+                one.url,
+                region=one.region or None,
+                weight=one.weight,
+                ip=one.ip or None,
+                remote_dns=one.remote_dns,
+            )
+            for one in config.upstreams
+        ]
+    )
+    for name, profile in config.profiles.items():
+        if profile.region and profile.region not in pool.regions:
+            known = ", ".join(sorted(pool.regions)) or "none"
+            raise ConfigError(f"profiles.{name}.region: no upstream is in {profile.region!r}; regions: {known}")
+    return pool if config.upstreams else None
 
 
 async def _profiles(config: Config, data_dir: Path) -> dict[str, Profile]:

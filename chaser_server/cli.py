@@ -25,6 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.command == "setup":
             return _setup(options)
         config = load(find_file(options.config, os.environ), _overrides(options))
+        if options.command == "bench":
+            return _bench(options, config)
         return _run(options.run(options, config))
     except ChaserError as error:
         print(f"chaser-server: {error.message}", file=sys.stderr)
@@ -60,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_keys(commands, common)
     _add_workspaces(commands, common)
     bench = commands.add_parser("bench", parents=[common], help="measure this machine: relay, sessions")
-    bench.set_defaults(run=_bench)
+    bench.add_argument("--json", action="store_true", help="also one JSON line per row")
     return parser
 
 
@@ -184,10 +186,10 @@ Create a first session:
 """
 
 
-async def _bench(options: argparse.Namespace, config: Config) -> int:
-    from chaser_server.bench import run
+def _bench(options: argparse.Namespace, config: Config) -> int:
+    from chaser_server.bench.suite import run
 
-    return await run(config)
+    return run(config, as_json=options.json)
 
 
 @asynccontextmanager

@@ -82,6 +82,26 @@ class SandboxConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class EgressConfig:
+    """What sessions may reach."""
+
+    allow: tuple[str, ...] = ()
+    block: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamConfig:
+    """One proxy that sessions may go out through. The URL may hold credentials, so it is never shown."""
+
+    name: str
+    url: str = field(repr=False)
+    region: str = ""
+    weight: float = _setting(1.0, low=0.001)
+    ip: str = ""
+    remote_dns: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ProfileConfig:
     """One kind of browser a client may ask for by name."""
 
@@ -91,6 +111,8 @@ class ProfileConfig:
     display: str = _setting("", choices=("", "xvfb", "headless"))
     locale: str = ""
     timezone: str = ""
+    region: str = ""
+    max_egress_bytes: int = _setting(0, low=0)
     extra_args: tuple[str, ...] = ()
 
 
@@ -101,6 +123,7 @@ class LimitsConfig:
     concurrent_sessions: int = _setting(10, low=0)
     max_sessions: int = _setting(0, low=0)
     idle_seconds: float = _setting(300.0, low=1)
+    egress_budget_bytes: int = _setting(0, low=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +157,10 @@ class Config:
     sandbox: SandboxConfig = field(default_factory=SandboxConfig)
     limits: LimitsConfig = field(default_factory=LimitsConfig)
     cdp: CdpConfig = field(default_factory=CdpConfig)
+    egress: EgressConfig = field(default_factory=EgressConfig)
     metering: MeteringConfig = field(default_factory=MeteringConfig)
     profiles: dict[str, ProfileConfig] = field(default_factory=_builtin_profiles)
+    upstreams: tuple[UpstreamConfig, ...] = ()
 
     @property
     def data_dir(self) -> Path:
@@ -169,7 +194,8 @@ def parse(tables: Mapping[str, Any]) -> Config:
     """Check plain tables, as TOML gives them, against the dataclasses. Raises `ConfigError`."""
     tables = dict(tables)
     profiles = _parse_profiles(tables.pop("profiles", {}))
-    config: Config = replace(_section(Config, tables, prefix=""), profiles=profiles)
+    upstreams = _parse_upstreams(tables.pop("upstreams", []))
+    config: Config = replace(_section(Config, tables, prefix=""), profiles=profiles, upstreams=upstreams)
     split_host_port(config.server.listen, key="server.listen")
     return config
 
@@ -198,6 +224,18 @@ def _parse_profiles(tables: Any) -> dict[str, ProfileConfig]:
     for name, values in tables.items():
         profiles[name] = _section(ProfileConfig, values, prefix=f"profiles.{name}", base=profiles.get(name))
     return profiles
+
+
+def _parse_upstreams(tables: Any) -> tuple[UpstreamConfig, ...]:
+    if not isinstance(tables, list):
+        raise ConfigError("upstreams must be an array of tables: [[upstreams]]")
+    upstreams = []
+    for number, values in enumerate(tables, start=1):
+        for needed in ("name", "url"):
+            if isinstance(values, dict) and needed not in values:
+                raise ConfigError(f"upstreams: number {number} needs a {needed}")
+        upstreams.append(_section(UpstreamConfig, values, prefix=f"upstreams[{number}]"))
+    return tuple(upstreams)
 
 
 def _section(cls: Any, values: Any, *, prefix: str, base: Any = None) -> Any:

@@ -26,6 +26,12 @@ class Unauthorized(ChaserError):
     code = "unauthorized"
 
 
+class PaymentRequired(ChaserError):
+    """The workspace's egress budget is used up."""
+
+    code = "payment_required"
+
+
 class Forbidden(ChaserError):
     """A WebSocket or cookie request came from a foreign Origin."""
 

@@ -75,17 +75,20 @@ async def measure(rounds: int = ROUNDS) -> list[Stage]:
         times.setdefault(stage, []).append((perf_counter() - began) * 1000)
         return result
 
-    async with server() as (url, key), aiohttp.ClientSession(headers={"Authorization": f"Bearer {key}"}) as http:
-        async with async_playwright() as playwright:
-            for _ in range(rounds + 1):
-                session = await timed("create (201)", _json(http.post, f"{url}/v1/sessions"))
-                path = f"{url}/v1/sessions/{session['id']}"
-                await timed("… → ready", _json(http.get, f"{path}?wait=ready"))
-                browser = await timed("connect", playwright.chromium.connect_over_cdp(session["cdp_url"]))
-                await timed("goto a data: page", browser.contexts[0].pages[0].goto("data:text/html,<title>x</title>"))
-                await browser.close()
-                await timed("delete (204)", _json(http.delete, path))
+    async with server() as (url, key), _client(key) as http, async_playwright() as playwright:
+        for _ in range(rounds + 1):
+            session = await timed("create (201)", _json(http.post, f"{url}/v1/sessions"))
+            path = f"{url}/v1/sessions/{session['id']}"
+            await timed("… → ready", _json(http.get, f"{path}?wait=ready"))
+            browser = await timed("connect", playwright.chromium.connect_over_cdp(session["cdp_url"]))
+            await timed("goto a data: page", browser.contexts[0].pages[0].goto("data:text/html,<title>x</title>"))
+            await browser.close()
+            await timed("delete (204)", _json(http.delete, path))
     return [_stage(name, values[1:]) for name, values in times.items()]  # the first round warms the page cache
+
+
+def _client(key: str) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(headers={"Authorization": f"Bearer {key}"})
 
 
 def _stage(name: str, values: list[float]) -> Stage:

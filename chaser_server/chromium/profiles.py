@@ -21,6 +21,7 @@ Devices = Mapping[str, Mapping[str, Any]]
 class Profile:
     """A browser to be launched. Sizes are CSS pixels of the viewport, which is also the screen.
 
+    `region` is where its upstream proxy must be, empty for anywhere; `max_egress_bytes` is a hard cut, 0 for none.
     `model` and `platform_version` are empty for a desktop; a phone tells them in its client hints.
     """
 
@@ -36,6 +37,8 @@ class Profile:
     platform_version: str = ""
     locale: str = ""
     timezone: str = ""
+    region: str = ""
+    max_egress_bytes: int = 0
     extra_args: tuple[str, ...] = ()
 
     def user_agent(self, chrome_major: int) -> str | None:
@@ -60,6 +63,8 @@ def resolve(name: str, config: ProfileConfig, *, display: str, devices: Devices)
         "headless": headless,
         "locale": config.locale,
         "timezone": config.timezone,
+        "region": config.region,
+        "max_egress_bytes": config.max_egress_bytes,
         "extra_args": config.extra_args,
     }
     if not config.device:

@@ -19,6 +19,7 @@ from chaser_server.errors import (
     ConcurrencyLimit,
     InvalidRequest,
     LaunchFailed,
+    PaymentRequired,
     SessionNotFound,
     SessionNotOpen,
     SessionNotReady,
@@ -27,6 +28,7 @@ from chaser_server.errors import (
 from chaser_server.lifecycle import Event
 from chaser_server.model import (
     EndedReason,
+    LedgerRow,
     Session,
     SessionEvent,
     SessionSpec,
@@ -87,8 +89,10 @@ class SessionService:
         """Start a session and return its record at once; the browser comes up behind it.
 
         The session is stored when this returns. Raises `InvalidRequest` for an unknown profile, `ConcurrencyLimit`
-        without a free place, `SubstrateUnavailable` while draining.
+        without a free place, `PaymentRequired` when the egress budget is used up, `SubstrateUnavailable` while
+        draining.
         """
+        await self._check_budget(workspace)
         self._admit(spec, workspace)
         now = utc_now()
         session = Session(
@@ -130,6 +134,14 @@ class SessionService:
         """The timeline of a session. Raises `SessionNotFound`."""
         await self.get(workspace_id, session_id)
         return await self._store.events(session_id)
+
+    async def ledger(self, workspace_id: str, session_id: str) -> list[LedgerRow]:
+        """A session's egress by destination and upstream, live. Raises `SessionNotFound`."""
+        await self.get(workspace_id, session_id)
+        running = self._running.get(session_id)
+        if running is not None and running.browser is not None:
+            return running.browser.ledger()
+        return await self._store.ledger(session_id)
 
     async def wait_settled(self, workspace_id: str, session_id: str, seconds: float) -> Session:
         """The session as soon as it has left `creating`, or as it is after `seconds`."""
@@ -205,6 +217,12 @@ class SessionService:
             raise SessionNotOpen(f"the session has ended: {_why(session)}")
         return running
 
+    async def _check_budget(self, workspace: Workspace) -> None:
+        own_budget = workspace.egress_budget_bytes
+        budget = self._limits.egress_budget_bytes if own_budget is None else own_budget
+        if budget and await self._store.month_egress(workspace.id, utc_now().strftime("%Y-%m")) >= budget:
+            raise PaymentRequired(f"the workspace has used up its egress budget of {budget} bytes for this month")
+
     def _admit(self, spec: SessionSpec, workspace: Workspace) -> None:
         """Refuse a session that may not be created now."""
         if spec.profile not in self._substrate.profiles:
@@ -272,7 +290,8 @@ class SessionService:
             await asyncio.wait([running.life])
         if running.browser is not None:
             await running.browser.close()
-        await self._store.save_bytes([(running.record.id, running.record.bytes)])
+            await self._store.save_ledger(running.record.id, running.browser.ledger())
+        await self._store.save_counts([running.record])
 
 
 def _ended(session: Session, reason: EndedReason, now: datetime) -> Session:

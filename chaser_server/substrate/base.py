@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from chaser_server.model import ByteCount
+from chaser_server.model import ByteCount, LedgerRow
 
 OnEvent = Callable[[str, dict[str, object]], None]
 """Told of what belongs in a session's timeline: its kind and its detail."""
@@ -27,6 +27,17 @@ class Browser(Protocol):
     @property
     def device(self) -> str:
         """What it is or plays, as the API shows it."""
+
+    @property
+    def proxy_ip(self) -> str | None:
+        """Address of the upstream proxy in use; None until one has worked, and for direct egress."""
+
+    @property
+    def proxy_region(self) -> str | None:
+        """Region of that proxy."""
+
+    def ledger(self) -> list[LedgerRow]:
+        """Who got its bytes, so far."""
 
     @property
     def devtools_path(self) -> str:

@@ -25,8 +25,9 @@ from chaser_server.display.window_manager import WindowManager
 from chaser_server.display.xvfb import xvfb_argv
 from chaser_server.egress.policy import Policy
 from chaser_server.egress.proxy import EgressProxy
+from chaser_server.egress.upstream import UpstreamPool
 from chaser_server.errors import LaunchFailed, SubstrateUnavailable
-from chaser_server.model import ByteCount
+from chaser_server.model import ByteCount, LedgerRow
 from chaser_server.sandbox import process
 from chaser_server.sandbox.process import Places, Program, Sandbox, Walls
 from chaser_server.substrate.base import Exit, OnEvent
@@ -37,8 +38,9 @@ _USR = Path("/usr")
 class LocalBrowser:
     """A Chromium in its sandbox on this machine."""
 
-    def __init__(self, sandbox: Sandbox, stack: AsyncExitStack, profile: Profile) -> None:
+    def __init__(self, sandbox: Sandbox, stack: AsyncExitStack, profile: Profile, proxy: EgressProxy) -> None:
         self._sandbox = sandbox
+        self._proxy = proxy
         self._stack = stack
         self._profile = profile
         self._devtools = DevTools(self.connect_devtools)
@@ -53,15 +55,27 @@ class LocalBrowser:
     def has_screen(self) -> bool:
         return self._framebuffer is not None
 
-    async def start(self, proxy: EgressProxy) -> None:
+    @property
+    def proxy_ip(self) -> str | None:
+        return self._proxy.proxy_ip
+
+    @property
+    def proxy_region(self) -> str | None:
+        return self._proxy.proxy_region
+
+    def ledger(self) -> list[LedgerRow]:
+        return self._proxy.ledger()
+
+    async def start(self) -> None:
         """Bring up, from the outside in: the way out, the screen, the browser."""
-        await proxy.start(await self._socket("egress"))
+        await self._proxy.start(await self._socket("egress"))
         if not self._profile.headless:
             await self._open_screen()
         self._stack.push_async_callback(self._keeper.close)
         self.devtools_path = await self._find_browser_target()
         user_agent = await self._keeper.open(self.devtools_path)
         self.device = device_name(user_agent)
+        self._stack.push_async_callback(self._proxy.close)  # undone first: no byte moves after a session's end
 
     async def connect_devtools(self) -> socket.socket:
         descriptor, self.devtools_port = await self._sandbox.ask("devtools")
@@ -125,6 +139,7 @@ class LocalSubstrate:
         profiles: dict[str, Profile],
         walls: Walls,
         policy: Policy,
+        upstreams: UpstreamPool | None,
         instance: str,
     ) -> None:
         self._config = config
@@ -132,6 +147,7 @@ class LocalSubstrate:
         self._chrome_major = chrome_major
         self._profiles = profiles
         self._walls = walls
+        self._upstreams = upstreams
         self._instance = instance
         self._browsers: set[LocalBrowser] = set()
         self._launches = asyncio.Semaphore(config.launches_at_once)
@@ -158,15 +174,22 @@ class LocalSubstrate:
     async def _launch(self, profile: Profile, egress: ByteCount, on_event: OnEvent) -> LocalBrowser:
         stack = AsyncExitStack()
         try:
-            proxy = EgressProxy(count=egress, policy=self._policy, on_event=on_event)
+            proxy = EgressProxy(
+                count=egress,
+                policy=self._policy,
+                on_event=on_event,
+                upstreams=self._upstreams,
+                region=profile.region or None,
+                max_bytes=profile.max_egress_bytes or None,
+            )
             sandbox = await process.start(partial(self._program, profile), self._walls, name=self._instance)
             stack.push_async_callback(sandbox.kill)
             stack.push_async_callback(proxy.close)
-            browser = LocalBrowser(sandbox, stack, profile)
+            browser = LocalBrowser(sandbox, stack, profile, proxy)
             self._browsers.add(browser)
             stack.callback(self._browsers.discard, browser)
             on_event("launched", {"pid": sandbox.pid})
-            await browser.start(proxy)
+            await browser.start()
         except BaseException as error:
             await asyncio.shield(stack.aclose())
             if isinstance(error, LaunchFailed) or not isinstance(error, Exception):

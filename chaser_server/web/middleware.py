@@ -19,6 +19,7 @@ log = logging.getLogger("chaser_server.access")
 _STATUS: dict[str, int] = {
     errors.InvalidRequest.code: 400,
     errors.Unauthorized.code: 401,
+    errors.PaymentRequired.code: 402,
     errors.Forbidden.code: 403,
     errors.NotFound.code: 404,
     errors.SessionNotFound.code: 404,

@@ -23,6 +23,7 @@ ROUTES = (
     web.delete(_SESSION, sessions.delete),
     web.post(f"{_SESSION}/screenshot", sessions.screenshot),
     web.get(f"{_SESSION}/events", sessions.events),
+    web.get(f"{_SESSION}/egress", sessions.egress),
     web.get(_DOOR, connect.browser_socket),
     web.get(f"{_DOOR}/", connect.browser_socket),
     web.get(_DOOR + "/devtools/{kind:browser|page}/{target}", connect.target_socket),

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from chaser_server.errors import InvalidRequest
-from chaser_server.model import Channel, Session, SessionEvent, Status
+from chaser_server.model import Channel, LedgerRow, Session, SessionEvent, Status
 
 TTL_LOW, TTL_HIGH, TTL_DEFAULT = 60, 3600, 1800
 LIMIT_LOW, LIMIT_HIGH, LIMIT_DEFAULT = 1, 100, 20
@@ -135,3 +135,20 @@ def render_events(session: Session, events: Collection[SessionEvent]) -> dict[st
         },
         "data": [{"at": timestamp(event.at), "kind": event.kind, "detail": event.detail} for event in events],
     }
+
+
+def render_ledger(rows: Collection[LedgerRow]) -> dict[str, Any]:
+    """A session's egress by destination host and upstream; upstream `null` is direct."""
+    data = [
+        {
+            "host": row.host,
+            "upstream": row.upstream,
+            "bytes_up": row.up,
+            "bytes_down": row.down,
+            "connections": row.connections,
+            "first_at": timestamp(row.first_at),
+            "last_at": timestamp(row.last_at),
+        }
+        for row in rows
+    ]
+    return {"object": "list", "data": data}

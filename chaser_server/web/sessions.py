@@ -87,6 +87,13 @@ async def events(request: web.Request) -> web.Response:
     return web.json_response(schemas.render_events(await service.get(workspace_id, session_id), timeline))
 
 
+async def egress(request: web.Request) -> web.Response:
+    """GET /v1/sessions/{session_id}/egress: who got its bytes"""
+    workspace_id, session_id = await _authenticate(request), request.match_info["session_id"]
+    rows = await request.app[SERVICE].ledger(workspace_id, session_id)
+    return web.json_response(schemas.render_ledger(rows))
+
+
 async def _authenticate(request: web.Request) -> str:
     """Note whose request this is; returns the workspace's id."""
     key, workspace = await request.app[DOORKEEPER].identify(request.headers.get("Authorization"))

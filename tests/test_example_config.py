@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 
-from chaser_server.config import Config, parse
+from chaser_server.config import Config, UpstreamConfig, parse
 
 EXAMPLE = Path(__file__).parent.parent / "chaser.example.toml"
 
@@ -19,9 +19,17 @@ def test_the_example_names_every_setting() -> None:
     tables = tomllib.loads(EXAMPLE.read_text())
     defaults = asdict(Config())
     for section, settings in defaults.items():
-        if section != "profiles":
+        if section not in ("profiles", "upstreams"):
             assert tables[section].keys() == settings.keys(), section
     assert tables["profiles"]["default"].keys() == defaults["profiles"]["default"].keys()
+
+
+def test_the_commented_upstream_is_right_and_whole() -> None:
+    text = EXAMPLE.read_text()
+    commented = text[text.index("# [[upstreams]]") :].replace("# ", "", 1).replace("\n# ", "\n")
+    (upstream,) = tomllib.loads(commented)["upstreams"]
+    assert upstream.keys() == {field.name for field in fields(UpstreamConfig)}
+    assert len(parse({"upstreams": [upstream]}).upstreams) == 1
 
 
 def test_every_setting_of_the_example_has_a_reason() -> None:

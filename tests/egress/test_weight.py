@@ -9,7 +9,7 @@ import tracemalloc
 
 import pytest
 
-from chaser_server.bench.egress import run
+from chaser_server.bench.egress import measure
 from tests.egress.peers import OriginSide, egress, origin, until
 from tests.egress.test_proxy import echo
 
@@ -59,7 +59,7 @@ def rows():
     gc.collect()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 4096)), hard))
-    return {row.name: row.value for row in run(amount=100_000_000, rounds=1)}
+    return {row.name: row.value for row in measure(amount=100_000_000, rounds=1)}
 
 
 def test_500_idle_tunnels_cost_at_most_20_megabytes(rows):

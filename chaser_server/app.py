@@ -21,7 +21,8 @@ from chaser_server.chromium.find import find_chromium
 from chaser_server.chromium.profiles import Devices, Profile, load_devices, resolve
 from chaser_server.chromium.version import chrome_major
 from chaser_server.config import Config
-from chaser_server.egress.policy import Policy, Rules
+from chaser_server.egress.dial import is_this_machine
+from chaser_server.egress.policy import Policy, Rules, is_loopback
 from chaser_server.egress.upstream import Upstream, UpstreamPool
 from chaser_server.errors import ConfigError, MachineError
 from chaser_server.sandbox import orphans
@@ -125,8 +126,10 @@ async def _local_substrate(config: Config, data_dir: Path, listener: socket.sock
     user = walls.outer_user()
     executable = find_chromium(config.browser.executable, uid=None if user is None else user[0])
     host, port = listener.getsockname()[:2]
+    is_public = not ipaddress.ip_address(host).is_loopback
     policy = Policy(
-        is_public=not ipaddress.ip_address(host).is_loopback,
+        is_public=is_public,
+        is_own_address=is_this_machine if is_public else is_loopback,
         allow=_rules("egress.allow", config.egress.allow),
         block=_rules("egress.block", config.egress.block),
         own_ports=lambda: {port},
@@ -139,6 +142,7 @@ async def _local_substrate(config: Config, data_dir: Path, listener: socket.sock
         walls=walls,
         policy=policy,
         upstreams=_upstreams(config),
+        direct=_rules("egress.direct", config.egress.direct),
         instance=instance,
     )
 

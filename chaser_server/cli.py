@@ -14,6 +14,7 @@ from typing import Any
 from chaser_server import __version__, doctor, logs
 from chaser_server.config import Config, find_file, load
 from chaser_server.errors import ChaserError, MachineError, NotFound
+from chaser_server.model import Workspace
 
 _FORCED_EXIT = 130
 
@@ -87,8 +88,19 @@ def _add_workspaces(commands: Any, common: argparse.ArgumentParser) -> None:
     create = actions.add_parser("create", parents=[common], help="add a workspace")
     create.add_argument("name")
     create.set_defaults(run=_create_workspace)
+    limit = actions.add_parser("limit", parents=[common], help="give a workspace limits of its own")
+    limit.add_argument("name")
+    limit.add_argument("--concurrent-sessions", type=_natural, metavar="N", help="0: no limit; left out: the server's")
+    limit.add_argument("--egress-budget-bytes", type=_natural, metavar="N", help="per month; likewise")
+    limit.set_defaults(run=_limit_workspace)
     listing = actions.add_parser("list", parents=[common], help="show all workspaces")
     listing.set_defaults(run=_list_workspaces)
+
+
+def _natural(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 on")
+    return int(text)
 
 
 def _overrides(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
@@ -208,13 +220,18 @@ async def _workspaces(config: Config) -> AsyncIterator[Any]:
         await database.close()
 
 
+async def _named(store: Any, name: str) -> Workspace:
+    workspace: Workspace | None = await store.by_name(name)
+    if workspace is None:
+        raise NotFound(f"there is no workspace named {name!r}; see: chaser-server workspaces list")
+    return workspace
+
+
 async def _create_key(options: argparse.Namespace, config: Config) -> int:
     from chaser_server.tokens import new_key
 
     async with _workspaces(config) as store:
-        workspace = await store.by_name(options.workspace)
-        if workspace is None:
-            raise NotFound(f"there is no workspace named {options.workspace!r}; see: chaser-server workspaces list")
+        workspace = await _named(store, options.workspace)
         secret = new_key(options.mode)
         await store.add_key(workspace.id, name=options.name, secret=secret)
     print(secret)
@@ -248,11 +265,29 @@ async def _create_workspace(options: argparse.Namespace, config: Config) -> int:
     return 0
 
 
+async def _limit_workspace(options: argparse.Namespace, config: Config) -> int:
+    async with _workspaces(config) as store:
+        workspace = await _named(store, options.name)
+        await store.set_limits(
+            workspace.id,
+            concurrent_sessions=options.concurrent_sessions,
+            egress_budget_bytes=options.egress_budget_bytes,
+        )
+    return 0
+
+
 async def _list_workspaces(options: argparse.Namespace, config: Config) -> int:
     async with _workspaces(config) as store:
-        rows = [(workspace.id, workspace.name, _moment(workspace.created_at)) for workspace in await store.all()]
-    _print_table(("id", "name", "created"), rows)
+        rows = [
+            (one.id, one.name, _moment(one.created_at), _own(one.concurrent_sessions), _own(one.egress_budget_bytes))
+            for one in await store.all()
+        ]
+    _print_table(("id", "name", "created", "sessions", "egress budget"), rows)
     return 0
+
+
+def _own(limit: int | None) -> str:
+    return "server's" if limit is None else str(limit)
 
 
 def _moment(moment: Any) -> str:

@@ -87,6 +87,7 @@ class EgressConfig:
 
     allow: tuple[str, ...] = ()
     block: tuple[str, ...] = ()
+    direct: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

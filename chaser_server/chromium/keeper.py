@@ -122,7 +122,7 @@ class PageKeeper:
             "screenHeight": screen_height,
         }
         calls: list[tuple[str, dict[str, Any]]] = [("Emulation.setDeviceMetricsOverride", metrics)]
-        if self._user_agent is not None:
+        if self._user_agent is not None and profile.mobile:
             calls.append(("Emulation.setUserAgentOverride", self._identity(self._user_agent)))
         if profile.touch:
             calls.append(("Emulation.setTouchEmulationEnabled", {"enabled": True, "maxTouchPoints": 5}))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -42,11 +43,16 @@ class Profile:
     extra_args: tuple[str, ...] = ()
 
     def user_agent(self, chrome_major: int) -> str | None:
-        """What a phone says it is, or None for the browser's own words.
+        """What the browser is to say it is, or None for its own words.
 
         Chrome on Android freezes its user agent: always "Android 10; K" and zeros behind the major version; the true
         model and version are in the client hints (https://developer.chrome.com/docs/privacy-security/user-agent-client-hints).
         """
+        if self.headless and not self.mobile and sys.platform == "linux":
+            return (  # as the same browser says with a screen; its own words would be "HeadlessChrome"
+                "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) "
+                f"Chrome/{chrome_major}.0.0.0 Safari/537.36"
+            )
         if not self.mobile:
             return None
         return (

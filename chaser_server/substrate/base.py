@@ -47,6 +47,10 @@ class Browser(Protocol):
     def has_screen(self) -> bool:
         """Whether `screenshot` is of a screen, or only of a page."""
 
+    @property
+    def forbidden_message(self) -> Callable[[bytes], bool] | None:
+        """Tells which messages a DevTools client may not send; None where the sandbox makes that needless."""
+
     async def connect_devtools(self) -> socket.socket:
         """A socket connected to the DevTools port, the caller's to close. Raises `LaunchFailed` when it has gone."""
 

@@ -17,13 +17,14 @@ import aiohttp
 from chaser_server.chromium.cdp import CdpError
 from chaser_server.chromium.devtools import DevTools
 from chaser_server.chromium.flags import chromium_argv, environment
+from chaser_server.chromium.guard import asks_for_own_proxy
 from chaser_server.chromium.keeper import PageKeeper
 from chaser_server.chromium.profiles import Profile, device_name
 from chaser_server.config import BrowserConfig
 from chaser_server.display.framebuffer import Framebuffer, ScreenLost, encode_png
 from chaser_server.display.window_manager import WindowManager
 from chaser_server.display.xvfb import xvfb_argv
-from chaser_server.egress.policy import Policy
+from chaser_server.egress.policy import Policy, Rules
 from chaser_server.egress.proxy import EgressProxy
 from chaser_server.egress.upstream import UpstreamPool
 from chaser_server.errors import LaunchFailed, SubstrateUnavailable
@@ -38,7 +39,9 @@ _USR = Path("/usr")
 class LocalBrowser:
     """A Chromium in its sandbox on this machine."""
 
-    def __init__(self, sandbox: Sandbox, stack: AsyncExitStack, profile: Profile, proxy: EgressProxy) -> None:
+    def __init__(
+        self, sandbox: Sandbox, stack: AsyncExitStack, profile: Profile, proxy: EgressProxy, *, isolated: bool
+    ) -> None:
         self._sandbox = sandbox
         self._proxy = proxy
         self._stack = stack
@@ -50,6 +53,7 @@ class LocalBrowser:
         self.devtools_port = 0
         self.devtools_path = ""
         self.device = ""
+        self.forbidden_message = None if isolated else asks_for_own_proxy
 
     @property
     def has_screen(self) -> bool:
@@ -140,6 +144,7 @@ class LocalSubstrate:
         walls: Walls,
         policy: Policy,
         upstreams: UpstreamPool | None,
+        direct: Rules,
         instance: str,
     ) -> None:
         self._config = config
@@ -148,6 +153,7 @@ class LocalSubstrate:
         self._profiles = profiles
         self._walls = walls
         self._upstreams = upstreams
+        self._direct = direct
         self._instance = instance
         self._browsers: set[LocalBrowser] = set()
         self._launches = asyncio.Semaphore(config.launches_at_once)
@@ -180,12 +186,13 @@ class LocalSubstrate:
                 on_event=on_event,
                 upstreams=self._upstreams,
                 region=profile.region or None,
+                bypass=self._direct,
                 max_bytes=profile.max_egress_bytes or None,
             )
             sandbox = await process.start(partial(self._program, profile), self._walls, name=self._instance)
             stack.push_async_callback(sandbox.kill)
             stack.push_async_callback(proxy.close)
-            browser = LocalBrowser(sandbox, stack, profile, proxy)
+            browser = LocalBrowser(sandbox, stack, profile, proxy, isolated=self._walls.isolated)
             self._browsers.add(browser)
             stack.callback(self._browsers.discard, browser)
             on_event("launched", {"pid": sandbox.pid})

@@ -1,1 +1,1 @@
-"""Measurements of what the server costs, each against a direct connection in the same run."""
+"""The bench: what a piece of the server costs, measured beside going without it, in the same run."""

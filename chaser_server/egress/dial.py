@@ -119,9 +119,10 @@ async def connect(what: str, port: int, addresses: list[Address]) -> socket.sock
             )
     except TimeoutError:
         raise DialError(HTTPStatus.GATEWAY_TIMEOUT, f"{what} did not answer in time.") from None
-    except OSError as error:
-        status = HTTPStatus.GATEWAY_TIMEOUT if error.errno == errno.ETIMEDOUT else HTTPStatus.BAD_GATEWAY
-        raise DialError(status, f"{what} {_CAUSES.get(error.errno or 0, _cause(error))}.") from None
+    except (OSError, RuntimeError) as error:  # uvloop has RuntimeErrors of its own
+        number = getattr(error, "errno", None) or 0
+        status = HTTPStatus.GATEWAY_TIMEOUT if number == errno.ETIMEDOUT else HTTPStatus.BAD_GATEWAY
+        raise DialError(status, f"{what} {_CAUSES.get(number, f'cannot be dialled: {_cause(error)}')}.") from None
 
 
 def _address_info(address: Address, port: int) -> tuple[int, int, int, str, tuple[str, int]]:

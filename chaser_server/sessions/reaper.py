@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from chaser_server import lifecycle
+from chaser_server.errors import StorageFailed
 from chaser_server.model import Session, utc_now
 from chaser_server.sessions.service import SessionService
 from chaser_server.store.sessions import SessionStore
@@ -57,7 +58,8 @@ class Reaper:
                 await self._service.end(running, reason)
 
     async def flush(self) -> None:
-        """Write the counts that have changed since the last time."""
+        """Write what waits for the disk, and the counts that have changed since the last time."""
+        await self._service.catch_up()
         records = [running.record for running in self._service.running]
         current = {record.id: _numbers(record) for record in records}
         changed = [record for record in records if self._saved.get(record.id) != current[record.id]]
@@ -70,7 +72,9 @@ class Reaper:
             await asyncio.sleep(seconds)
             try:
                 await work()
-            except Exception:  # a full disk must not end the rounds; the next one tries again
+            except StorageFailed as error:
+                log.error("a round of the reaper failed: %s", error.message)
+            except Exception:  # a bug must not end the rounds; the next one tries again
                 log.exception("a round of the reaper failed")
 
 

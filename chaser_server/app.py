@@ -10,7 +10,7 @@ import ipaddress
 import logging
 import socket
 import sys
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,10 +37,12 @@ from chaser_server.store.workspaces import WorkspaceStore
 from chaser_server.substrate.local import LocalSubstrate
 from chaser_server.tokens import is_key, new_key
 from chaser_server.web.routes import build_application
+from chaser_server.web.runner import Runner
 
 DATABASE_NAME = "chaser.db"
 REAP_SECONDS = 0.25
 SYSTEM_PYTHON = "/usr/bin/python3"
+_LAST_WORDS_SECONDS = 0.5
 
 log = logging.getLogger(__name__)
 
@@ -77,20 +79,20 @@ async def serving(config: Config, *, imported_key: str = "") -> AsyncIterator[Se
         reaper = Reaper(service=service, idle_seconds=config.limits.idle_seconds)
         bookkeeper = Bookkeeper(service=service, store=store)
         application = build_application(config=config, service=service, workspaces=workspaces)
-        # Cancelled handlers would leave a create or a delete half done: a client that leaves changes nothing.
-        runner = web.AppRunner(application, access_log=None, handler_cancellation=False, shutdown_timeout=1.0)
+        stack.push_async_callback(_in_time, service.settle, _LAST_WORDS_SECONDS)  # what leaving clients still note
+        runner = Runner(application)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         await stack.enter_async_context(every(REAP_SECONDS, reaper.reap, name="reaper"))
         await stack.enter_async_context(every(config.metering.flush_seconds, bookkeeper.flush, name="bookkeeper"))
-        stack.push_async_callback(_drain, service, config.server.drain_seconds)
+        stack.push_async_callback(_in_time, service.drain, config.server.drain_seconds)
         await web.SockSite(runner, listener).start()
         yield Server(url=_url(listener), service=service, first_key=first_key)
 
 
-async def _drain(service: SessionService, seconds: float) -> None:
+async def _in_time(work: Callable[[], Awaitable[None]], seconds: float) -> None:
     try:
-        await asyncio.wait_for(service.drain(), seconds)
+        await asyncio.wait_for(work(), seconds)
     except TimeoutError:
         log.error("some sessions did not end within %g s; the kernel ends them with this process", seconds)
 

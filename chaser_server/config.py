@@ -6,6 +6,7 @@ together. An unknown key, a wrong type or an impossible value raises `ConfigErro
 
 from __future__ import annotations
 
+import math
 import os
 import tomllib
 import types
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Any, Union
 
 from chaser_server.errors import ConfigError
+
+_YEAR_SECONDS = 365 * 24 * 3600
 
 
 def _setting(
@@ -123,7 +126,7 @@ class LimitsConfig:
 
     concurrent_sessions: int = _setting(10, low=0)
     max_sessions: int = _setting(0, low=0)
-    idle_seconds: float = _setting(300.0, low=1)
+    idle_seconds: float = _setting(300.0, low=1, high=_YEAR_SECONDS)
     egress_budget_bytes: int = _setting(0, low=0)
 
 
@@ -187,7 +190,10 @@ def load(path: Path | None, overrides: Mapping[str, Mapping[str, Any]] | None = 
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ConfigError(f"{path} is not valid TOML: {error}") from error
     for section, values in (overrides or {}).items():
-        tables[section] = {**tables.get(section, {}), **values}
+        table = tables.setdefault(section, {})
+        if not isinstance(table, dict):
+            raise ConfigError(f"{section} must be a table, not {_name_of(table)}")
+        table |= values
     return parse(tables)
 
 
@@ -213,7 +219,7 @@ def find_file(named: str | None, environ: Mapping[str, str]) -> Path | None:
 def split_host_port(text: str, *, key: str) -> tuple[str, int]:
     """`HOST:PORT` or `[v6]:PORT` as a pair. Raises `ConfigError` naming `key`."""
     host, colon, port = text.rpartition(":")
-    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
+    if not colon or not port.isascii() or not port.isdigit() or len(port) > 5 or int(port) > 65535:
         raise ConfigError(f"{key} must be HOST:PORT with a port from 0 to 65535, not {text!r}")
     return host.strip("[]") or "127.0.0.1", int(port)
 
@@ -282,6 +288,8 @@ def _check_allowed(value: Any, known: Field[Any], key: str) -> None:
         for item in value if isinstance(value, tuple) else (value,):
             if item not in choices:
                 raise ConfigError(f"{key} must be one of {', '.join(map(repr, choices))}, not {item!r}")
+    if isinstance(value, float) and not math.isfinite(value):  # TOML has inf and nan, and nan passes any comparison
+        raise ConfigError(f"{key} must be a finite number, not {value}")
     if isinstance(value, int | float) and ((low is not None and value < low) or (high is not None and value > high)):
         bounds = f"at least {low}" if high is None else f"from {low} to {high}"
         raise ConfigError(f"{key} must be {bounds}, not {value}")

@@ -82,6 +82,10 @@ class SubstrateUnavailable(Retryable):
     code = "substrate_unavailable"
 
 
+class StorageFailed(ChaserError):
+    """The database would not take a change now (the disk is full, or cannot be written); nothing of it was stored."""
+
+
 class LaunchFailed(ChaserError):
     """One browser did not come up. Nothing of it is left behind when this is raised."""
 

@@ -116,6 +116,14 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a list of sessions, and whether older ones follow."""
+
+    sessions: list[Session]
+    has_more: bool
+
+
+@dataclass(frozen=True, slots=True)
 class SessionEvent:
     """One line of a session's timeline."""
 

@@ -17,7 +17,8 @@ class Bookkeeper:
         self._ledgers: dict[str, list[LedgerRow]] = {}
 
     async def flush(self) -> None:
-        """Write the counts and ledger rows that have changed since the last time."""
+        """Write what waits for the disk, and the counts and ledger rows that have changed since the last time."""
+        await self._service.catch_up()
         running = {each.record.id: each for each in self._service.running}
         counts = {session_id: _numbers(each.record) for session_id, each in running.items()}
         changed = [session_id for session_id, numbers in counts.items() if self._counts.get(session_id) != numbers]

@@ -7,6 +7,8 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 
+from chaser_server.errors import StorageFailed
+
 log = logging.getLogger(__name__)
 
 
@@ -19,8 +21,10 @@ async def every(seconds: float, work: Callable[[], Awaitable[None]], *, name: st
             await asyncio.sleep(seconds)
             try:
                 await work()
-            except Exception:  # a full disk must not end the rounds; the next one tries again
-                log.exception("a round of %s failed", name)
+            except StorageFailed as error:
+                log.error("a round of the %s failed: %s", name, error.message)
+            except Exception:  # a bug must not end the rounds; the next one tries again
+                log.exception("a round of the %s failed", name)
 
     task = asyncio.create_task(rounds(), name=name)
     try:

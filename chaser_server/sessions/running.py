@@ -75,7 +75,7 @@ class RunningSession:
         self._clients.discard(client)
         if not self._clients:
             self.quiet_since = utc_now()
-        if self.browser is not None:
+        if self.browser is not None and self.is_open:
             self.browser.client_left()
 
     def dismiss(self, code: int, reason: str) -> None:

@@ -1,7 +1,8 @@
 """Sessions as their users know them: asked for, watched, used and ended. The only place where one changes.
 
 Every change follows the same order: claim in memory before the first await, write to the store, then act. A session
-ends exactly once, whoever comes first; its burial (killing the browser) goes on behind the answer.
+ends exactly once, whoever comes first; its burial (killing the browser) goes on behind the answer. When the disk is
+full nothing new begins, but what is open goes on and ends as ever, and its record waits in the journal.
 """
 
 from __future__ import annotations
@@ -10,13 +11,13 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from chaser_server import lifecycle
 from chaser_server.config import LimitsConfig
 from chaser_server.errors import (
-    ConcurrencyLimit,
     InvalidRequest,
     LaunchFailed,
     PaymentRequired,
@@ -26,9 +27,11 @@ from chaser_server.errors import (
     SubstrateUnavailable,
 )
 from chaser_server.lifecycle import Event
+from chaser_server.limits import check_places
 from chaser_server.model import (
     EndedReason,
     LedgerRow,
+    Page,
     Session,
     SessionEvent,
     SessionSpec,
@@ -36,6 +39,7 @@ from chaser_server.model import (
     Workspace,
     utc_now,
 )
+from chaser_server.sessions.journal import Journal
 from chaser_server.sessions.running import RunningSession
 from chaser_server.store.sessions import SessionStore
 from chaser_server.substrate.base import Browser, Substrate
@@ -44,14 +48,6 @@ from chaser_server.tokens import new_uuid7
 GOING_AWAY = 1001  # RFC 6455 7.4.1: the endpoint is going away
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """One page of a list, and whether older rows follow."""
-
-    sessions: list[Session]
-    has_more: bool
 
 
 class SessionService:
@@ -64,6 +60,7 @@ class SessionService:
         self._running: dict[str, RunningSession] = {}
         self._burials: set[asyncio.Task[None]] = set()
         self._writes: set[asyncio.Task[None]] = set()
+        self._journal = Journal()
         self._draining = False
 
     @property
@@ -180,8 +177,8 @@ class SessionService:
         session = running.record if running else await self._store.get(session_id)
         if session is None or owner not in (None, session.workspace_id):
             raise SessionNotFound(f"no session {session_id}")
-        failure = f" ({running.failure})" if running and running.failure else ""
-        raise SessionNotOpen(f"the session has ended: {_why(session)}{failure}")
+        failure = running.failure if running else await self._store.failure(session_id)
+        raise SessionNotOpen(f"the session has ended: {_why(session)}" + (f" ({failure})" if failure else ""))
 
     async def end(self, running: RunningSession, reason: EndedReason, **detail: object) -> bool:
         """End an open session: stored, clients told, its place free when this returns; False if it had ended.
@@ -199,7 +196,8 @@ class SessionService:
     def note(self, running: RunningSession, kind: str, detail: dict[str, object]) -> None:
         """Add a line to the timeline of a session, behind whatever is under way."""
         event = SessionEvent(at=utc_now(), kind=kind, detail=detail)
-        task = asyncio.create_task(self._store.add_event(running.record.id, event), name=f"note-{kind}")
+        write = partial(self._store.add_event, running.record.id, event)
+        task = asyncio.create_task(self._journal.write(write), name=f"note-{kind}")
         self._writes.add(task)
         task.add_done_callback(self._writes.discard)
 
@@ -207,8 +205,17 @@ class SessionService:
         """Take no more sessions, end those that are open, and return when nothing of them is left."""
         self._draining = True
         await asyncio.gather(*(self.end(running, EndedReason.ABANDONED_ORPHAN) for running in self.running))
+        await self.settle()
+
+    async def settle(self) -> None:
+        """Return when what goes on behind the answers is done: burials, and lines of the timelines."""
         while pending := self._burials | self._writes:
             await asyncio.wait(pending)
+        await self.catch_up()
+
+    async def catch_up(self) -> None:
+        """Write what the disk has not taken yet, if it does now."""
+        await self._journal.catch_up()
 
     async def _open_session(self, workspace_id: str, session_id: str) -> RunningSession:
         session = await self.get(workspace_id, session_id)
@@ -231,25 +238,21 @@ class SessionService:
         if self._draining:
             raise SubstrateUnavailable("the server is shutting down", retry_after_seconds=10)
         running = self.running
-        living = len(running) + len(self._burials)
-        if 0 < self._limits.max_sessions <= living:
-            raise ConcurrencyLimit(f"the server has {living} sessions open, as many as it may")
-        own_limit = workspace.concurrent_sessions
-        limit = self._limits.concurrent_sessions if own_limit is None else own_limit
         mine = sum(session.record.workspace_id == workspace.id for session in running)
-        if 0 < limit <= mine:
-            raise ConcurrencyLimit(f"the workspace has {mine} sessions open, as many as it may")
+        check_places(self._limits, workspace, mine=mine, living=len(running) + len(self._burials))
 
     async def _live(self, running: RunningSession) -> None:
         """Bring the browser up, then watch over it until it goes."""
+        on_event = partial(self.note, running)
         try:
-            browser = running.browser = await self._substrate.launch(
-                running.record.profile,
-                egress=running.egress,
-                on_event=lambda kind, detail: self.note(running, kind, detail),
-            )
+            launch = self._substrate.launch(running.record.profile, egress=running.egress, on_event=on_event)
+            browser = running.browser = await launch
         except LaunchFailed as error:
             await self._fail(running, error)
+            return
+        except Exception as error:  # a bug below us must not leave a session `creating` till its time is up
+            log.exception("the launch for session %s broke", running.record.id)
+            await self._fail(running, LaunchFailed(f"the launch broke: {error!r}"))
             return
         if running.is_open:  # else its burial waits for us and takes the browser away
             await self._make_ready(running, browser)
@@ -263,7 +266,7 @@ class SessionService:
         status = lifecycle.move(running.record.status, Event.LAUNCHED)
         ready = running.change(status=status, ready_at=now, device=browser.device)
         running.settled.set()
-        await self._store.mark_ready(ready)
+        await self._journal.write(partial(self._store.mark_ready, ready))
 
     async def _fail(self, running: RunningSession, error: LaunchFailed) -> None:
         if not running.is_open:
@@ -280,8 +283,12 @@ class SessionService:
         burial = asyncio.create_task(self._bury(running), name=f"bury-{running.record.id}")
         self._burials.add(burial)
         burial.add_done_callback(self._burials.discard)
+        await self._journal.write(partial(self._forget, running, detail))
+
+    async def _forget(self, running: RunningSession, detail: dict[str, object]) -> None:
+        """Store the end; until that is done, the record in memory is the true one."""
         await self._store.mark_ended(running.record, detail)
-        del self._running[running.record.id]
+        self._running.pop(running.record.id, None)
 
     async def _bury(self, running: RunningSession) -> None:
         """Stop a launch that is under way, end the browser, and save what was counted to the last."""
@@ -290,6 +297,10 @@ class SessionService:
             await asyncio.wait([running.life])
         if running.browser is not None:
             await running.browser.close()
+        await self._journal.write(partial(self._save_last, running))
+
+    async def _save_last(self, running: RunningSession) -> None:
+        if running.browser is not None:
             await self._store.save_ledger(running.record.id, running.browser.ledger())
         await self._store.save_counts([running.record])
 

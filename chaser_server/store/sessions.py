@@ -147,6 +147,11 @@ class SessionStore:
             for row in rows
         ]
 
+    async def failure(self, session_id: str) -> str:
+        """Why a session could not start, or nothing."""
+        ends = [event.detail for event in await self.events(session_id) if event.kind == "ended"]
+        return str(ends[0].get("error", "")) if ends else ""
+
 
 # MAX: a count that is written late never takes bytes back.
 _COUNT = (

@@ -83,9 +83,9 @@ def parse_cursor(query: Mapping[str, str]) -> tuple[datetime, str] | None:
         created_at = datetime.fromisoformat(moment)
         if not uuid or created_at.tzinfo is None:
             raise ValueError
-    except (ValueError, binascii.Error) as error:
+        return created_at.astimezone(UTC), f"sess_{uuid}"
+    except (ValueError, OverflowError, binascii.Error) as error:
         raise InvalidRequest("cursor is not one that this server gave: pass next_cursor as it came") from error
-    return created_at.astimezone(UTC), f"sess_{uuid}"
 
 
 def timestamp(moment: datetime | None) -> str | None:

@@ -18,7 +18,7 @@ from chaser_server.live.seams import Driver, Socket, Source
 from chaser_server.live.viewer import Viewer
 
 _GOING_AWAY, _TOO_SLOW = 1001, 1013  # RFC 6455 7.4.1 and the IANA registry: "try again later"
-_CLOSE_SECONDS = 2.0
+CLOSE_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,5 +196,5 @@ async def _first_of(*coroutines: Coroutine[Any, Any, None]) -> None:
 async def _close(socket: Socket, code: int, reason: str) -> None:
     """Close without being held up by a viewer that takes nothing."""
     with contextlib.suppress(TimeoutError, ConnectionError):
-        async with asyncio.timeout(_CLOSE_SECONDS):
+        async with asyncio.timeout(CLOSE_SECONDS):
             await socket.close(code, reason)

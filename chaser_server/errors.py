@@ -62,6 +62,10 @@ class SessionNotOpen(ChaserError):
     code = "session_not_open"
 
 
+class ScreenLost(SessionNotOpen):
+    """A session's screen cannot be seen or touched any more: it is ending, or what stands in its place is no screen."""
+
+
 class Retryable(ChaserError):
     """An error that a client may try again after `retry_after_seconds`."""
 

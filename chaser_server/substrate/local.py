@@ -21,13 +21,13 @@ from chaser_server.chromium.guard import asks_for_own_proxy
 from chaser_server.chromium.keeper import PageKeeper
 from chaser_server.chromium.profiles import Profile, device_name
 from chaser_server.config import BrowserConfig
-from chaser_server.display.framebuffer import Framebuffer, ScreenLost, encode_png
+from chaser_server.display.framebuffer import Framebuffer, encode_png
 from chaser_server.display.window_manager import WindowManager
 from chaser_server.display.xvfb import xvfb_argv
 from chaser_server.egress.policy import Policy, Rules
 from chaser_server.egress.proxy import EgressProxy
 from chaser_server.egress.upstream import UpstreamPool
-from chaser_server.errors import LaunchFailed, SubstrateUnavailable
+from chaser_server.errors import LaunchFailed, ScreenLost, SubstrateUnavailable
 from chaser_server.model import ByteCount, LedgerRow
 from chaser_server.sandbox import process
 from chaser_server.sandbox.process import Places, Program, Sandbox, Walls

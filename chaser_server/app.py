@@ -138,6 +138,7 @@ async def _local_substrate(config: Config, data_dir: Path, listener: socket.sock
     )
     return LocalSubstrate(
         config=config.browser,
+        preview=config.preview,
         executable=executable.path,
         chrome_major=await chrome_major(executable.path, data_dir),
         profiles=await _profiles(config, data_dir),

@@ -153,11 +153,17 @@ class SessionService:
         running = await self._open_session(workspace_id, session_id)
         await self.end(running, EndedReason.CLIENT_DELETE)
 
-    async def screenshot(self, workspace_id: str, session_id: str) -> bytes:
-        """The screen as PNG. Raises `SessionNotFound`, `SessionNotReady` or `SessionNotOpen`."""
+    async def ready_session(self, workspace_id: str, session_id: str) -> RunningSession:
+        """A session of this workspace that is up. Raises `SessionNotFound`, `SessionNotReady` or `SessionNotOpen`."""
         running = await self._open_session(workspace_id, session_id)
-        if running.browser is None or running.record.status is Status.CREATING:
+        if running.record.status is Status.CREATING:
             raise SessionNotReady("the session is still being created; wait with GET ?wait=ready")
+        return running
+
+    async def screenshot(self, workspace_id: str, session_id: str) -> bytes:
+        """The screen as PNG. Raises as `ready_session`."""
+        running = await self.ready_session(workspace_id, session_id)
+        assert running.browser is not None, "a ready session has a browser"
         return await running.browser.screenshot()
 
     async def open_door(self, session_id: str, hold_seconds: float, owner: str | None) -> RunningSession:

@@ -156,7 +156,8 @@ async def test_the_player_waits_for_the_session_and_then_shows_it_letterboxed(st
     assert box == pytest.approx([0, 68.75, 1000, 562.5], abs=1)
     await stage.session.evaluate("document.body.style.background = 'rgb(200, 0, 0)'")
     await stage.viewer.until(
-        "(p => p[0] > 190 && p[1] < 10)(document.querySelector('canvas').getContext('2d').getImageData(900, 600, 1, 1).data)"
+        "(p => p[0] > 190 && p[1] < 10)("
+        "document.querySelector('canvas').getContext('2d').getImageData(900, 600, 1, 1).data)"
     )
 
 

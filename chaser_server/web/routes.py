@@ -35,7 +35,9 @@ ROUTES = (
     web.get(f"{_DOOR}/", connect.browser_socket),
     web.get(_DOOR + "/devtools/{kind:browser|page}/{target}", connect.target_socket),
     web.get(_DOOR + "{tail:/json(/.*)?}", connect.discover),
-    web.put(_DOOR + "{tail:/json/new}", connect.discover),
+    web.put(_DOOR + "{tail:/json/new/?}", connect.discover),
+    web.get("/json/protocol", connect.protocol),
+    web.get("/json/protocol/", connect.protocol),
     web.get("/healthz", operations.healthz),
     web.get("/readyz", operations.readyz),
 )

@@ -16,8 +16,7 @@ def refused(*, mine: int, living: int, limit: int = 10, most: int = 0, own: int 
     workspace = Workspace(id="ws_1", name="one", created_at=datetime.now(UTC), concurrent_sessions=own)
     try:
         check_places(LimitsConfig(concurrent_sessions=limit, max_sessions=most), workspace, mine=mine, living=living)
-    except ConcurrencyLimit as error:
-        assert error.retry_after_seconds >= 1
+    except ConcurrencyLimit:
         return True
     return False
 

@@ -43,7 +43,8 @@ def test_a_key_shows_its_mode_and_carries_32_bytes(mode: str) -> None:
 @pytest.mark.parametrize(
     "text",
     ["", "cha_live_", "cha_live_" + "a" * 42, "cha_live_" + "a" * 44, "cha_prod_" + "a" * 43,
-     "cha_live_" + "a" * 42 + "=", "cha_live_" + "a" * 42 + "é", " cha_live_" + "a" * 43, "cha_live_" + "a" * 43 + "\n"],
+     "cha_live_" + "a" * 42 + "=", "cha_live_" + "a" * 42 + "é",
+     " cha_live_" + "a" * 43, "cha_live_" + "a" * 43 + "\n"],
 )  # fmt: skip
 def test_what_has_not_the_form_of_a_key_is_none(text: str) -> None:
     assert not is_key(text)

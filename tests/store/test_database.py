@@ -99,10 +99,13 @@ async def test_a_reader_does_not_wait_for_a_writer(noted: Database) -> None:
 
 
 async def test_an_exception_undoes_the_whole_transaction(noted: Database) -> None:
-    with pytest.raises(ZeroDivisionError):
+    async def half() -> None:
         async with noted.transaction() as write:
             await write.execute("INSERT INTO notes VALUES ('half')")
             raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await half()
     await noted.write("INSERT INTO notes VALUES ('whole')")
     assert await notes(noted) == ["whole"]
 
@@ -120,10 +123,14 @@ async def test_writers_take_turns_in_the_order_they_came(noted: Database) -> Non
 async def test_a_full_disk_is_said_and_undoes_the_transaction_and_passes(noted: Database) -> None:
     (pages,) = await noted.row("PRAGMA page_count") or ()
     await noted._writer.execute(f"PRAGMA max_page_count = {pages}")
-    with pytest.raises(StorageFailed, match="database or disk is full"):
+
+    async def half() -> None:
         async with noted.transaction() as write:
             await write.execute("INSERT INTO notes VALUES ('half')")
             await write.execute("INSERT INTO notes VALUES (?)", (BIG,))
+
+    with pytest.raises(StorageFailed, match="database or disk is full"):
+        await half()
     assert await notes(noted) == []
     await noted._writer.execute("PRAGMA max_page_count = 1073741823")
     await noted.write("INSERT INTO notes VALUES (?)", (BIG,))

@@ -1,8 +1,7 @@
 """Sessions as their users know them: asked for, watched, used and ended. The only place where one changes.
 
 Every change follows the same order: claim in memory before the first await, write to the store, then act. A session
-ends exactly once, whoever comes first; its burial (killing the browser) goes on behind the answer. When the disk is
-full nothing new begins, but what is open goes on and ends as ever, and its record waits in the journal.
+ends exactly once, whoever comes first; its burial (killing the browser) goes on behind the answer.
 """
 
 from __future__ import annotations
@@ -202,8 +201,8 @@ class SessionService:
     def note(self, running: RunningSession, kind: str, detail: dict[str, object]) -> None:
         """Add a line to the timeline of a session, behind whatever is under way."""
         event = SessionEvent(at=utc_now(), kind=kind, detail=detail)
-        write = partial(self._store.add_event, running.record.id, event)
-        task = asyncio.create_task(self._journal.write(write), name=f"note-{kind}")
+        self._journal.add(partial(self._store.add_event, running.record.id, event))
+        task = asyncio.create_task(self._journal.catch_up(), name=f"note-{kind}")
         self._writes.add(task)
         task.add_done_callback(self._writes.discard)
 

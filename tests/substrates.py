@@ -6,8 +6,8 @@ import asyncio
 import socket
 
 from chaser_server.errors import LaunchFailed, SubstrateUnavailable
-from chaser_server.model import ByteCount
-from chaser_server.substrate.base import Exit, OnEvent
+from chaser_server.model import ByteCount, LedgerRow
+from chaser_server.substrate.base import Exit, OnEvent, View
 
 KILLED = Exit(137, "")
 
@@ -18,6 +18,9 @@ class FakeBrowser:
     device = "Linux - Chrome 156 (Desktop)"
     devtools_path = "/devtools/browser/fake"
     has_screen = True
+    proxy_ip: str | None = None
+    proxy_region: str | None = None
+    forbidden_message = None
 
     def __init__(self, egress: ByteCount) -> None:
         self.egress = egress
@@ -37,6 +40,12 @@ class FakeBrowser:
 
     def client_left(self) -> None:
         self.clients_left += 1
+
+    def ledger(self) -> list[LedgerRow]:
+        return []
+
+    async def view(self) -> View:
+        raise SubstrateUnavailable("a browser of nothing has no screen")
 
     async def screenshot(self) -> bytes:
         return b"\x89PNG\r\n\x1a\n"

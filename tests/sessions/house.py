@@ -7,6 +7,7 @@ from typing import Any
 
 from chaser_server.config import LimitsConfig
 from chaser_server.model import Session, SessionSpec, Status, Workspace
+from chaser_server.sessions.bookkeeper import Bookkeeper
 from chaser_server.sessions.reaper import Reaper
 from chaser_server.sessions.running import RunningSession
 from chaser_server.sessions.service import SessionService
@@ -26,6 +27,7 @@ class House:
         self.substrate: Any = None
         self.service: SessionService
         self.reaper: Reaper
+        self.bookkeeper: Bookkeeper
         self.furnish(FakeSubstrate())
 
     @classmethod
@@ -37,7 +39,8 @@ class House:
         """Build the session room on this substrate."""
         self.substrate = substrate
         self.service = SessionService(store=self.store, substrate=substrate, limits=LimitsConfig(**limits))
-        self.reaper = Reaper(service=self.service, store=self.store, idle_seconds=idle_seconds, flush_seconds=60)
+        self.reaper = Reaper(service=self.service, idle_seconds=idle_seconds)
+        self.bookkeeper = Bookkeeper(service=self.service, store=self.store)
 
     async def close(self) -> None:
         for running in self.service.running:

@@ -36,7 +36,7 @@ async def test_a_delete_takes_effect_and_is_stored_when_there_is_room_again(
     assert "changes of sessions wait for the disk" in caplog.text
     assert (await house.stored(running)).status is Status.READY
     await house.make_room()
-    await house.reaper.flush()
+    await house.bookkeeper.flush()
     assert (await house.stored(running)).ended_reason is EndedReason.CLIENT_DELETE
     assert await house.ends(running) == [{"reason": "client_delete"}]
 

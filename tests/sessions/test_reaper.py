@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from chaser_server.model import EndedReason, Status, utc_now
+from chaser_server.sessions.rounds import every
 from chaser_server.sessions.running import RunningSession
 from tests.sessions.house import House
 from tests.sessions.test_service import Visitor
@@ -87,7 +88,7 @@ async def test_a_client_that_leaves_an_open_session_lets_the_browser_be_put_righ
 async def test_counts_are_flushed_while_a_session_lives(house: House) -> None:
     running = await house.ready()
     house.substrate.browsers[0].egress.down += 5
-    await house.reaper.flush()
+    await house.bookkeeper.flush()
     assert (await house.stored(running)).bytes["egress"].down == 5
     assert (await house.stored(running)).status is Status.READY
 
@@ -95,8 +96,7 @@ async def test_counts_are_flushed_while_a_session_lives(house: House) -> None:
 async def test_the_rounds_go_on_by_themselves(house: House) -> None:
     running = await house.ready()
     running.change(expires_at=utc_now())
-    house.reaper.start()
     assert running.life is not None
-    await running.life
-    await house.reaper.close()
+    async with every(0.01, house.reaper.reap, name="reaper"):
+        await running.life
     assert running.record.ended_reason is EndedReason.TTL_EXPIRED

@@ -50,6 +50,7 @@ async def test_a_session_comes_back_as_it_was_stored(store: SessionStore, worksp
     ready = replace(made, status=Status.READY, ready_at=BEGIN, device="Linux - Chrome 156 (Desktop)",
                     proxy_ip="192.0.2.1", proxy_region="eu")  # fmt: skip
     await store.mark_ready(ready)
+    await store.save_counts([ready])
     assert await store.get(made.id) == ready
     ended = replace(ready, status=Status.CLOSED, ended_at=BEGIN, ended_reason=EndedReason.TTL_EXPIRED)
     await store.mark_ended(ended, {"reason": "ttl_expired"})
@@ -117,7 +118,7 @@ async def test_counts_never_go_down(store: SessionStore, workspace_id: str) -> N
     made = session(workspace_id)
     await store.insert(made)
     for up in (5, 9, 7):
-        await store.save_bytes([(made.id, counts(up))])
+        await store.save_counts([replace(made, bytes=counts(up))])
     stored = await store.get(made.id)
     assert stored is not None
     assert stored.bytes[Channel.EGRESS].up == 9

@@ -168,8 +168,8 @@ class SessionService:
         session = running.record if running else await self._store.get(session_id)
         if session is None or owner not in (None, session.workspace_id):
             raise SessionNotFound(f"no session {session_id}")
-        failure = f" ({running.failure})" if running and running.failure else ""
-        raise SessionNotOpen(f"the session has ended: {_why(session)}{failure}")
+        failure = await self._failure(session, running) if session.status is Status.ERROR else ""
+        raise SessionNotOpen(f"the session has ended: {_why(session)}{failure and f' ({failure})'}")
 
     async def end(self, running: RunningSession, reason: EndedReason, **detail: object) -> bool:
         """End an open session: stored, clients told, its place free when this returns; False if it had ended.
@@ -197,6 +197,13 @@ class SessionService:
         await asyncio.gather(*(self.end(running, EndedReason.ABANDONED_ORPHAN) for running in self.running))
         while pending := self._burials | self._writes:
             await asyncio.wait(pending)
+
+    async def _failure(self, session: Session, running: RunningSession | None) -> str:
+        """Why a session could not start: from memory as long as it is not stored, then from its timeline."""
+        if running is not None:
+            return running.failure
+        ends = [event.detail for event in await self._store.events(session.id) if event.kind == "ended"]
+        return str(ends[-1].get("error", "")) if ends else ""
 
     async def _open_session(self, workspace_id: str, session_id: str) -> RunningSession:
         session = await self.get(workspace_id, session_id)

@@ -14,6 +14,7 @@ from typing import Any
 from chaser_server import __version__, doctor, logs
 from chaser_server.config import Config, find_file, load
 from chaser_server.errors import ChaserError, MachineError, NotFound
+from chaser_server.model import Workspace
 
 _FORCED_EXIT = 130
 
@@ -25,6 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.command == "setup":
             return _setup(options)
         config = load(find_file(options.config, os.environ), _overrides(options))
+        if options.command == "bench":
+            return _bench(options, config)
         return _run(options.run(options, config))
     except ChaserError as error:
         print(f"chaser-server: {error.message}", file=sys.stderr)
@@ -57,10 +60,13 @@ def _parser() -> argparse.ArgumentParser:
     check.set_defaults(run=_doctor)
     setup = commands.add_parser("setup", help="install what the server needs: Chromium, Xvfb, bubblewrap")
     setup.add_argument("--dev", action="store_true", help="also what the tests need")
+    login = commands.add_parser("login", parents=[common], help="print a one-time sign-in link for the dashboard")
+    login.add_argument("--workspace", default="default", metavar="NAME")
+    login.set_defaults(run=_login)
     _add_keys(commands, common)
     _add_workspaces(commands, common)
     bench = commands.add_parser("bench", parents=[common], help="measure this machine: relay, sessions")
-    bench.set_defaults(run=_bench)
+    bench.add_argument("--json", action="store_true", help="also one JSON line per row")
     return parser
 
 
@@ -85,8 +91,19 @@ def _add_workspaces(commands: Any, common: argparse.ArgumentParser) -> None:
     create = actions.add_parser("create", parents=[common], help="add a workspace")
     create.add_argument("name")
     create.set_defaults(run=_create_workspace)
+    limit = actions.add_parser("limit", parents=[common], help="give a workspace limits of its own")
+    limit.add_argument("name")
+    limit.add_argument("--concurrent-sessions", type=_natural, metavar="N", help="0: no limit; left out: the server's")
+    limit.add_argument("--egress-budget-bytes", type=_natural, metavar="N", help="per month; likewise")
+    limit.set_defaults(run=_limit_workspace)
     listing = actions.add_parser("list", parents=[common], help="show all workspaces")
     listing.set_defaults(run=_list_workspaces)
+
+
+def _natural(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 on")
+    return int(text)
 
 
 def _overrides(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
@@ -152,6 +169,7 @@ async def _serve(options: argparse.Namespace, config: Config) -> int:
     async with serving(config, imported_key=os.environ.get("CHASER_KEY", "")) as server:
         if server.first_key is not None:
             print(_welcome(server.url, server.first_key), flush=True)
+        print(f"dashboard (sign-in link, good once): {server.sign_in_url}", flush=True)
         print(f"chaser-server {__version__} ready on {server.url}", flush=True)
         await stop.wait()
         print("chaser-server is closing its sessions", flush=True)
@@ -184,35 +202,65 @@ Create a first session:
 """
 
 
-async def _bench(options: argparse.Namespace, config: Config) -> int:
-    from chaser_server.bench import run
+def _bench(options: argparse.Namespace, config: Config) -> int:
+    from chaser_server.bench.suite import run
 
-    return await run(config)
+    return run(config, as_json=options.json)
+
+
+@asynccontextmanager
+async def _database(config: Config) -> AsyncIterator[Any]:
+    """The database; works beside a running server, for SQLite is shared."""
+    from chaser_server.app import DATABASE_NAME
+    from chaser_server.store.database import Database
+
+    database = await Database.open(config.data_dir / DATABASE_NAME)
+    try:
+        await _stored(database).ensure_default()
+        yield database
+    finally:
+        await database.close()
+
+
+def _stored(database: Any) -> Any:
+    from chaser_server.store.workspaces import WorkspaceStore
+
+    return WorkspaceStore(database)
 
 
 @asynccontextmanager
 async def _workspaces(config: Config) -> AsyncIterator[Any]:
-    """The stored workspaces; works beside a running server, for SQLite is shared."""
-    from chaser_server.app import DATABASE_NAME
-    from chaser_server.store.database import Database
-    from chaser_server.store.workspaces import WorkspaceStore
+    async with _database(config) as database:
+        yield _stored(database)
 
-    database = await Database.open(config.data_dir / DATABASE_NAME)
-    try:
-        store = WorkspaceStore(database)
-        await store.ensure_default()
-        yield store
-    finally:
-        await database.close()
+
+async def _named(store: Any, name: str) -> Workspace:
+    workspace: Workspace | None = await store.by_name(name)
+    if workspace is None:
+        raise NotFound(f"there is no workspace named {name!r}; see: chaser-server workspaces list")
+    return workspace
+
+
+async def _login(options: argparse.Namespace, config: Config) -> int:
+    from chaser_server.app import SIGNING_SECRET, URL_NAME, sign_in_url
+    from chaser_server.signing import Signer
+    from chaser_server.store.secrets import load_secret
+
+    address = config.data_dir / URL_NAME
+    if not address.exists():
+        raise NotFound(f"no server is running on the data directory {config.data_dir}")
+    async with _database(config) as database:
+        workspace = await _named(_stored(database), options.workspace)
+        signer = Signer(await load_secret(database, SIGNING_SECRET))
+    print(sign_in_url(config, signer, workspace.id, address.read_text(encoding="utf-8")))
+    return 0
 
 
 async def _create_key(options: argparse.Namespace, config: Config) -> int:
     from chaser_server.tokens import new_key
 
     async with _workspaces(config) as store:
-        workspace = await store.by_name(options.workspace)
-        if workspace is None:
-            raise NotFound(f"there is no workspace named {options.workspace!r}; see: chaser-server workspaces list")
+        workspace = await _named(store, options.workspace)
         secret = new_key(options.mode)
         await store.add_key(workspace.id, name=options.name, secret=secret)
     print(secret)
@@ -246,11 +294,29 @@ async def _create_workspace(options: argparse.Namespace, config: Config) -> int:
     return 0
 
 
+async def _limit_workspace(options: argparse.Namespace, config: Config) -> int:
+    async with _workspaces(config) as store:
+        workspace = await _named(store, options.name)
+        await store.set_limits(
+            workspace.id,
+            concurrent_sessions=options.concurrent_sessions,
+            egress_budget_bytes=options.egress_budget_bytes,
+        )
+    return 0
+
+
 async def _list_workspaces(options: argparse.Namespace, config: Config) -> int:
     async with _workspaces(config) as store:
-        rows = [(workspace.id, workspace.name, _moment(workspace.created_at)) for workspace in await store.all()]
-    _print_table(("id", "name", "created"), rows)
+        rows = [
+            (one.id, one.name, _moment(one.created_at), _own(one.concurrent_sessions), _own(one.egress_budget_bytes))
+            for one in await store.all()
+        ]
+    _print_table(("id", "name", "created", "sessions", "egress budget"), rows)
     return 0
+
+
+def _own(limit: int | None) -> str:
+    return "server's" if limit is None else str(limit)
 
 
 def _moment(moment: Any) -> str:

@@ -6,6 +6,7 @@ together. An unknown key, a wrong type or an impossible value raises `ConfigErro
 
 from __future__ import annotations
 
+import math
 import os
 import tomllib
 import types
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Any, Union
 
 from chaser_server.errors import ConfigError
+
+_YEAR_SECONDS = 365 * 24 * 3600
 
 
 def _setting(
@@ -82,6 +85,27 @@ class SandboxConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class EgressConfig:
+    """What sessions may reach."""
+
+    allow: tuple[str, ...] = ()
+    block: tuple[str, ...] = ()
+    direct: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamConfig:
+    """One proxy that sessions may go out through. The URL may hold credentials, so it is never shown."""
+
+    name: str
+    url: str = field(repr=False)
+    region: str = ""
+    weight: float = _setting(1.0, low=0.001)
+    ip: str = ""
+    remote_dns: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ProfileConfig:
     """One kind of browser a client may ask for by name."""
 
@@ -91,6 +115,8 @@ class ProfileConfig:
     display: str = _setting("", choices=("", "xvfb", "headless"))
     locale: str = ""
     timezone: str = ""
+    region: str = ""
+    max_egress_bytes: int = _setting(0, low=0)
     extra_args: tuple[str, ...] = ()
 
 
@@ -100,7 +126,8 @@ class LimitsConfig:
 
     concurrent_sessions: int = _setting(10, low=0)
     max_sessions: int = _setting(0, low=0)
-    idle_seconds: float = _setting(300.0, low=1)
+    idle_seconds: float = _setting(300.0, low=1, high=_YEAR_SECONDS)
+    egress_budget_bytes: int = _setting(0, low=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +137,23 @@ class CdpConfig:
     require_key: bool = False
     hold_seconds: float = _setting(30.0, low=0, high=300)
     ping_seconds: float = _setting(25.0, low=1, high=3600)
+
+
+@dataclass(frozen=True, slots=True)
+class PreviewConfig:
+    """The live view."""
+
+    fps: float = _setting(5.0, low=0.1, high=30)
+    max_fps: float = _setting(30.0, low=0.1, high=60)
+    token_seconds: float = _setting(300.0, low=1, high=86400)
+
+
+@dataclass(frozen=True, slots=True)
+class DashboardConfig:
+    """The web pages."""
+
+    password: str = field(default="", repr=False)
+    session_hours: float = _setting(12.0, low=0.1, high=24 * 365)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +178,12 @@ class Config:
     sandbox: SandboxConfig = field(default_factory=SandboxConfig)
     limits: LimitsConfig = field(default_factory=LimitsConfig)
     cdp: CdpConfig = field(default_factory=CdpConfig)
+    egress: EgressConfig = field(default_factory=EgressConfig)
+    preview: PreviewConfig = field(default_factory=PreviewConfig)
+    dashboard: DashboardConfig = field(default_factory=DashboardConfig)
     metering: MeteringConfig = field(default_factory=MeteringConfig)
     profiles: dict[str, ProfileConfig] = field(default_factory=_builtin_profiles)
+    upstreams: tuple[UpstreamConfig, ...] = ()
 
     @property
     def data_dir(self) -> Path:
@@ -161,7 +209,10 @@ def load(path: Path | None, overrides: Mapping[str, Mapping[str, Any]] | None = 
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ConfigError(f"{path} is not valid TOML: {error}") from error
     for section, values in (overrides or {}).items():
-        tables[section] = {**tables.get(section, {}), **values}
+        table = tables.setdefault(section, {})
+        if not isinstance(table, dict):
+            raise ConfigError(f"{section} must be a table, not {_name_of(table)}")
+        table |= values
     return parse(tables)
 
 
@@ -169,7 +220,8 @@ def parse(tables: Mapping[str, Any]) -> Config:
     """Check plain tables, as TOML gives them, against the dataclasses. Raises `ConfigError`."""
     tables = dict(tables)
     profiles = _parse_profiles(tables.pop("profiles", {}))
-    config: Config = replace(_section(Config, tables, prefix=""), profiles=profiles)
+    upstreams = _parse_upstreams(tables.pop("upstreams", []))
+    config: Config = replace(_section(Config, tables, prefix=""), profiles=profiles, upstreams=upstreams)
     split_host_port(config.server.listen, key="server.listen")
     return config
 
@@ -186,7 +238,7 @@ def find_file(named: str | None, environ: Mapping[str, str]) -> Path | None:
 def split_host_port(text: str, *, key: str) -> tuple[str, int]:
     """`HOST:PORT` or `[v6]:PORT` as a pair. Raises `ConfigError` naming `key`."""
     host, colon, port = text.rpartition(":")
-    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
+    if not colon or not port.isascii() or not port.isdigit() or len(port) > 5 or int(port) > 65535:
         raise ConfigError(f"{key} must be HOST:PORT with a port from 0 to 65535, not {text!r}")
     return host.strip("[]") or "127.0.0.1", int(port)
 
@@ -198,6 +250,18 @@ def _parse_profiles(tables: Any) -> dict[str, ProfileConfig]:
     for name, values in tables.items():
         profiles[name] = _section(ProfileConfig, values, prefix=f"profiles.{name}", base=profiles.get(name))
     return profiles
+
+
+def _parse_upstreams(tables: Any) -> tuple[UpstreamConfig, ...]:
+    if not isinstance(tables, list):
+        raise ConfigError("upstreams must be an array of tables: [[upstreams]]")
+    upstreams = []
+    for number, values in enumerate(tables, start=1):
+        for needed in ("name", "url"):
+            if isinstance(values, dict) and needed not in values:
+                raise ConfigError(f"upstreams: number {number} needs a {needed}")
+        upstreams.append(_section(UpstreamConfig, values, prefix=f"upstreams[{number}]"))
+    return tuple(upstreams)
 
 
 def _section(cls: Any, values: Any, *, prefix: str, base: Any = None) -> Any:
@@ -243,6 +307,8 @@ def _check_allowed(value: Any, known: Field[Any], key: str) -> None:
         for item in value if isinstance(value, tuple) else (value,):
             if item not in choices:
                 raise ConfigError(f"{key} must be one of {', '.join(map(repr, choices))}, not {item!r}")
+    if isinstance(value, float) and not math.isfinite(value):  # TOML has inf and nan, and nan passes any comparison
+        raise ConfigError(f"{key} must be a finite number, not {value}")
     if isinstance(value, int | float) and ((low is not None and value < low) or (high is not None and value > high)):
         bounds = f"at least {low}" if high is None else f"from {low} to {high}"
         raise ConfigError(f"{key} must be {bounds}, not {value}")

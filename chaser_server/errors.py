@@ -26,6 +26,12 @@ class Unauthorized(ChaserError):
     code = "unauthorized"
 
 
+class PaymentRequired(ChaserError):
+    """The workspace's egress budget is used up."""
+
+    code = "payment_required"
+
+
 class Forbidden(ChaserError):
     """A WebSocket or cookie request came from a foreign Origin."""
 
@@ -56,6 +62,10 @@ class SessionNotOpen(ChaserError):
     code = "session_not_open"
 
 
+class ScreenLost(SessionNotOpen):
+    """A session's screen cannot be seen or touched any more: it is ending, or what stands in its place is no screen."""
+
+
 class Retryable(ChaserError):
     """An error that a client may try again after `retry_after_seconds`."""
 
@@ -74,6 +84,10 @@ class SubstrateUnavailable(Retryable):
     """Browsers cannot be launched at all now."""
 
     code = "substrate_unavailable"
+
+
+class StorageFailed(ChaserError):
+    """The database would not take a change now (the disk is full, or cannot be written); nothing of it was stored."""
 
 
 class LaunchFailed(ChaserError):

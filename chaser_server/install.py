@@ -16,6 +16,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from chaser_server.chromium.find import INSTALLED_BROWSERS, find_chromium
@@ -157,13 +158,23 @@ def _browser_need(machine: Machine) -> Need:
 
 
 def dev_needs(machine: Machine) -> list[Need]:
-    """List what the tests need besides: Node and the JavaScript clients, whose own scripts and downloads stay off."""
+    """List what the tests need besides: Node, the JavaScript clients (their own scripts and downloads stay off), and
+    the upstream proxies that egress is tested with."""
     without_browsers = {"PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD": "1", "PUPPETEER_SKIP_DOWNLOAD": "1"}
     npm = ("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
     node = Need("Node", lambda: _node(machine), command=(sys.executable, "-m", "pip", "install", "-q", NODE_WHEEL))
     curl = Need("curl", lambda: machine.which("curl"), ("curl",))
     clients = Need("test clients", _clients, command=npm, environ=without_browsers, folder=CLIENTS)
-    return [curl, node, clients] if CLIENTS.is_dir() else [curl, node]
+    peers = [
+        Need(command, partial(machine.which, command), (package,))
+        for command, package in (
+            ("tinyproxy", "tinyproxy-bin"),
+            ("microsocks", "microsocks"),
+            ("stunnel4", "stunnel4"),
+            ("openssl", "openssl"),
+        )
+    ]
+    return [curl, *peers, node, clients] if CLIENTS.is_dir() else [curl, *peers, node]
 
 
 def plan(missing: Sequence[Need], machine: Machine) -> list[Step]:

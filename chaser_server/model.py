@@ -116,6 +116,14 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a list of sessions, and whether older ones follow."""
+
+    sessions: list[Session]
+    has_more: bool
+
+
+@dataclass(frozen=True, slots=True)
 class SessionEvent:
     """One line of a session's timeline."""
 
@@ -125,13 +133,30 @@ class SessionEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class LedgerRow:
+    """What went from one session to one destination by one way. `upstream` None is direct."""
+
+    host: str
+    upstream: str | None
+    up: int
+    down: int
+    connections: int
+    first_at: datetime
+    last_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Workspace:
-    """A tenant: it owns keys and sessions, and never sees another's. `concurrent_sessions` None means the default."""
+    """A tenant: it owns keys and sessions, and never sees another's.
+
+    Where `concurrent_sessions` or `egress_budget_bytes` (of a calendar month) is None, the server's own limit holds.
+    """
 
     id: str
     name: str
     created_at: datetime
     concurrent_sessions: int | None = None
+    egress_budget_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

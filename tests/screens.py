@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import xcffib
+from xcffib import xproto
 
 from chaser_server.display.xvfb import xvfb_argv
 
@@ -68,6 +70,26 @@ async def running_screen(width: int = 1280, height: int = 720) -> AsyncIterator[
             if process.returncode is None:
                 process.terminate()
             await process.wait()
+
+
+class Painter:
+    """An X client that paints on the root window. Each call returns when the X server has done it."""
+
+    def __init__(self, screen: Screen) -> None:
+        sock = screen.connect()
+        self._connection = xcffib.Connection(fd=os.dup(sock.fileno()))
+        sock.close()
+        self._root, self._gc = self._connection.setup.roots[0].root, self._connection.generate_id()
+        self._connection.core.CreateGC(self._gc, self._root, 0, [])
+
+    def fill(self, colour: int, area: tuple[int, int, int, int] = (0, 0, 1280, 720)) -> None:
+        core = self._connection.core
+        core.ChangeGC(self._gc, xproto.GC.Foreground, [colour])
+        core.PolyFillRectangle(self._root, self._gc, 1, [xproto.RECTANGLE.synthetic(*area)])
+        core.GetInputFocus().reply()
+
+    def close(self) -> None:
+        self._connection.disconnect()
 
 
 class Page:

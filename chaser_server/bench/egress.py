@@ -38,10 +38,10 @@ class Row:
     goal: str | None = None
 
     def __str__(self) -> str:
-        return f"{self.name:<44}{self.value:>10.2f} {self.unit:<8}{self.goal or ''}"
+        return f"| {self.name} | {self.value:.2f} {self.unit} | {self.goal or ''} |"
 
 
-def run(*, amount: int = GIGABYTE, rounds: int = 3) -> list[Row]:
+def measure(*, amount: int = GIGABYTE, rounds: int = 3) -> list[Row]:
     """Measure with `amount` bytes per transfer, medians of `rounds`; takes some seconds per round."""
     with _process(_serve_origin) as (origin_port, _), _process(_serve_proxy) as (proxy_port, proxy):
         down = [_measure(download, origin_port, proxy_port, proxy, amount) for _ in range(rounds)]
@@ -203,9 +203,13 @@ def _read(sock: socket.socket, amount: int) -> None:
         amount -= got
 
 
+def table(rows: list[Row]) -> str:
+    """The rows for people."""
+    return "\n".join(["| egress | | to reach |", "|---|---|---|", *map(str, rows)])
+
+
 def main() -> None:
-    for row in run():
-        print(row)
+    print(table(measure()))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -21,6 +22,7 @@ Devices = Mapping[str, Mapping[str, Any]]
 class Profile:
     """A browser to be launched. Sizes are CSS pixels of the viewport, which is also the screen.
 
+    `region` is where its upstream proxy must be, empty for anywhere; `max_egress_bytes` is a hard cut, 0 for none.
     `model` and `platform_version` are empty for a desktop; a phone tells them in its client hints.
     """
 
@@ -36,14 +38,21 @@ class Profile:
     platform_version: str = ""
     locale: str = ""
     timezone: str = ""
+    region: str = ""
+    max_egress_bytes: int = 0
     extra_args: tuple[str, ...] = ()
 
     def user_agent(self, chrome_major: int) -> str | None:
-        """What a phone says it is, or None for the browser's own words.
+        """What the browser is to say it is, or None for its own words.
 
         Chrome on Android freezes its user agent: always "Android 10; K" and zeros behind the major version; the true
         model and version are in the client hints (https://developer.chrome.com/docs/privacy-security/user-agent-client-hints).
         """
+        if self.headless and not self.mobile and sys.platform == "linux":
+            return (  # as the same browser says with a screen; its own words would be "HeadlessChrome"
+                "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) "
+                f"Chrome/{chrome_major}.0.0.0 Safari/537.36"
+            )
         if not self.mobile:
             return None
         return (
@@ -60,6 +69,8 @@ def resolve(name: str, config: ProfileConfig, *, display: str, devices: Devices)
         "headless": headless,
         "locale": config.locale,
         "timezone": config.timezone,
+        "region": config.region,
+        "max_egress_bytes": config.max_egress_bytes,
         "extra_args": config.extra_args,
     }
     if not config.device:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from chaser_server.errors import ChaserError
+from chaser_server.errors import ScreenLost
 
 _HEADER = struct.Struct(">25I")  # XWDFile.h (X11 core distribution): 25 CARD32, big endian here since Xvfb writes it so
 _XWD_VERSION = 7
@@ -27,10 +27,6 @@ _MASKS = (0xFF0000, 0x00FF00, 0x0000FF)  # with LSBFirst: blue, green, red, unus
 _MAX_SIDE = 16384
 _MAX_HEADER_SIZE = 4096
 _MAX_COLOURS = 4096
-
-
-class ScreenLost(ChaserError):
-    """The screen cannot be read (any more): its file is not what an Xvfb writes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from ipaddress import ip_address
 
 import aiohappyeyeballs
 
-from chaser_server.egress.policy import Address, Policy, Refusal, is_localhost, literal_address
+from chaser_server.egress.policy import Address, Policy, Refusal, is_localhost, is_loopback, literal_address
 
 _RESOLVE_SECONDS = 15.0
 _CONNECT_SECONDS = 30.0
@@ -54,13 +54,15 @@ async def resolve_by_system(host: str) -> list[Address]:
 
 def is_this_machine(address: Address) -> bool:
     """Whether the address is one of this machine's: the route to it begins where it ends. Nothing is sent."""
+    if is_loopback(address):
+        return True
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect((str(address), 9))
         except OSError:
             return False
-        return address.is_unspecified or ip_address(probe.getsockname()[0].partition("%")[0]) == address
+        return ip_address(probe.getsockname()[0].partition("%")[0]) == address
 
 
 class Dialer:
@@ -119,9 +121,10 @@ async def connect(what: str, port: int, addresses: list[Address]) -> socket.sock
             )
     except TimeoutError:
         raise DialError(HTTPStatus.GATEWAY_TIMEOUT, f"{what} did not answer in time.") from None
-    except OSError as error:
-        status = HTTPStatus.GATEWAY_TIMEOUT if error.errno == errno.ETIMEDOUT else HTTPStatus.BAD_GATEWAY
-        raise DialError(status, f"{what} {_CAUSES.get(error.errno or 0, _cause(error))}.") from None
+    except (OSError, RuntimeError) as error:  # uvloop has RuntimeErrors of its own
+        number = getattr(error, "errno", None) or 0
+        status = HTTPStatus.GATEWAY_TIMEOUT if number == errno.ETIMEDOUT else HTTPStatus.BAD_GATEWAY
+        raise DialError(status, f"{what} {_CAUSES.get(number, f'cannot be dialled: {_cause(error)}')}.") from None
 
 
 def _address_info(address: Address, port: int) -> tuple[int, int, int, str, tuple[str, int]]:

@@ -13,6 +13,8 @@ from chaser_server.egress.upstream import Upstream
 
 _NO_AUTHENTICATION, _USERNAME_PASSWORD = 0, 2
 _IPV4, _NAME, _IPV6 = 1, 3, 4
+# tinyproxy says 401 to wrong credentials; on a CONNECT that can only be about the proxy's.
+_CREDENTIALS_TURNED_DOWN = (HTTPStatus.PROXY_AUTHENTICATION_REQUIRED, HTTPStatus.UNAUTHORIZED)
 _SOCKS_REPLIES = {
     1: "general failure",
     2: "not allowed by its rules",
@@ -53,8 +55,8 @@ async def _ask_http(stream: Stream, upstream: Upstream, destination: Authority) 
             pass
     except BadHttp:
         raise UpstreamFailed("it does not speak HTTP/1.1") from None
-    if response.status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
-        raise UpstreamFailed("it turned the credentials down (407)")
+    if response.status in _CREDENTIALS_TURNED_DOWN:
+        raise UpstreamFailed(f"it turned the credentials down ({response.status})")
     if not 200 <= response.status < 300:
         raise DestinationFailed(f"answered {response.status} {response.start[2]}".rstrip())
 

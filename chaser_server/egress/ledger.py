@@ -8,24 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from chaser_server.model import ByteCount
+from chaser_server.model import ByteCount, LedgerRow
 
 MAX_ROWS = 200
 OTHER = "other"
-
-
-@dataclass(frozen=True, slots=True)
-class LedgerRow:
-    """What went to one destination by one way; `upstream` None is direct. Hosts beyond the first `MAX_ROWS` share
-    the row whose host is `OTHER`."""
-
-    host: str
-    upstream: str | None
-    up: int
-    down: int
-    connections: int
-    first_at: datetime
-    last_at: datetime
+"""Hosts beyond the first `MAX_ROWS` share one row of this name."""
 
 
 @dataclass(slots=True)

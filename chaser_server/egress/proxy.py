@@ -12,14 +12,14 @@ from chaser_server.egress.conversation import Conversation
 from chaser_server.egress.dial import Dialer, Refused, Resolver, resolve_by_system
 from chaser_server.egress.exchange import EndOfStream, Stream
 from chaser_server.egress.http1 import Authority
-from chaser_server.egress.ledger import Account, LedgerRow
+from chaser_server.egress.ledger import Account
 from chaser_server.egress.notices import Notices, OnEvent
 from chaser_server.egress.policy import Policy, Rules
 from chaser_server.egress.route import LOOPBACK, Route
 from chaser_server.egress.tunnel import Tunnel
 from chaser_server.egress.upstream import UpstreamPool
 from chaser_server.egress.wire import Wire
-from chaser_server.model import ByteCount
+from chaser_server.model import ByteCount, LedgerRow
 
 _TUNNEL_BUFFER_BYTES = 256 * 1024
 _ACCEPTS_PER_WAKE = 64

@@ -1,11 +1,14 @@
 """Non-blocking TCP sockets as the proxy uses them, and the outward kind that counts. Knows nothing of HTTP or policy.
 
 What is counted, and why it is exact. The count is TCP payload on the outward socket, each byte once: `up` is what TCP
-has put on the network (what `send` accepted, less what the kernel still holds unsent), `down` is what TCP has received
-in order (whether or not the browser ever read it). On a connection that ends well that is what the peer read and wrote.
-On one that is cut it is still what the peer's TCP got and sent, because bytes that never left are not in `up`, and
-bytes that arrived and were thrown away are in `down`. Linux tells both (SIOCOUTQNSD and SIOCINQ in tcp(7)); elsewhere
-what `send` accepted and `recv` returned is counted.
+has put on the network, less what the peer has no room for and throws away; `down` is what TCP has received in order,
+whether or not the browser ever read it. On a connection that ends well that is what the peer read and wrote. On one
+that is cut it is still what the peer's TCP got and sent, because bytes that never left are not in `up`, and bytes that
+arrived and were thrown away here are in `down`. What nobody can know is which of the bytes on their way at the moment
+of a cut arrive: those from here are counted as sent, those towards here are not.
+
+Linux tells all of it (TCP_INFO, SIOCOUTQ and SIOCINQ in tcp(7)); elsewhere what `send` accepted and `recv` returned is
+counted.
 """
 
 from __future__ import annotations
@@ -20,7 +23,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 _LINUX = sys.platform == "linux"
-_SIOCOUTQNSD = 0x894B  # linux/sockios.h: bytes of the send queue not yet put on the network
+_INFO_STATE, _INFO_UNSENT, _INFO_WINDOW, _INFO_END = 0, 144, 228, 232  # struct tcp_info in linux/tcp.h
+_TCP_CLOSE = 7  # include/net/tcp_states.h
 _SETTLE_SECONDS = 0.05
 _LINGER_SECONDS = 30.0
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
@@ -139,8 +143,8 @@ def _wake(waiter: asyncio.Future[None]) -> None:
 class OutwardWire(Wire):
     """A socket towards the network, whose bytes are counted as the module says.
 
-    `close` keeps the descriptor for as long as the kernel still holds unsent bytes (at most 30 s), because only then
-    is it known how many of them ever left.
+    `close` keeps the descriptor for as long as the kernel still holds bytes that did not leave (at most 30 s), because
+    only so can it be known how many of them ever do.
     """
 
     def __init__(self, sock: socket.socket, *, meter: Meter, on_closed: Callable[[Wire], None]) -> None:
@@ -188,13 +192,13 @@ class OutwardWire(Wire):
         super()._drop()
 
     def _count_sent(self) -> None:
-        unsent = _unsent_bytes(self.fd)
-        if unsent and self._ended_writing:
-            unsent -= 1  # the FIN has a sequence number too, and is last in the queue
-        if self._uncounted > unsent:
-            self._meter.sent(self._uncounted - unsent)
-            self._uncounted = unsent
-        if unsent and self._settling is None:
+        held = _held_bytes(self.sock)
+        if held and self._ended_writing:
+            held -= 1  # the FIN has a sequence number too, and is last in the queue
+        if self._uncounted > held:
+            self._meter.sent(self._uncounted - held)
+            self._uncounted = held
+        if self._uncounted and self._settling is None:
             self._settling = self._loop.call_later(_SETTLE_SECONDS, self._settle)
 
     def _settle(self) -> None:
@@ -208,18 +212,29 @@ class OutwardWire(Wire):
             self.abort()
 
 
-def _unsent_bytes(fd: int) -> int:
-    return _ioctl_int(fd, _SIOCOUTQNSD) if _LINUX else 0
+def _held_bytes(sock: socket.socket) -> int:
+    """Bytes (and FIN) of the send queue that cannot have reached the peer."""
+    if not _LINUX:
+        return 0
+    info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO_END)
+    if len(info) == _INFO_END and not _u32(info, _INFO_WINDOW):
+        # With its window shut the peer has thrown away what it did not acknowledge (it says so at once, RFC 9293
+        # 3.10.7.4), and it will be sent again.
+        return _ioctl_int(sock.fileno(), termios.TIOCOUTQ)
+    return _u32(info, _INFO_UNSENT)
 
 
 def _unread_bytes(fd: int) -> int:
     return _ioctl_int(fd, termios.FIONREAD) if _LINUX else 0
 
 
+def _is_dead(sock: socket.socket) -> bool:
+    return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[_INFO_STATE] == _TCP_CLOSE
+
+
 def _ioctl_int(fd: int, request: int) -> int:
     return int.from_bytes(fcntl.ioctl(fd, request, b"\0\0\0\0"), sys.byteorder)
 
 
-def _is_dead(sock: socket.socket) -> bool:
-    tcp_close = 7  # include/net/tcp_states.h; the first byte of struct tcp_info
-    return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == tcp_close
+def _u32(data: bytes, offset: int) -> int:
+    return int.from_bytes(data[offset : offset + 4], sys.byteorder)

@@ -13,6 +13,7 @@ from typing import Any, cast
 from aiohttp import web
 
 from chaser_server.model import ByteCount
+from chaser_server.relay.gate import MessageGate
 from chaser_server.relay.tunnel import Relay
 from chaser_server.relay.upgrade import Answer, checked_key, parse_answer, request_head
 
@@ -33,13 +34,20 @@ class UpgradeRefused(Exception):
 
 
 async def join(
-    request: web.Request, upstream: socket.socket, *, path: str, count: ByteCount, ping_seconds: float = 25.0
+    request: web.Request,
+    upstream: socket.socket,
+    *,
+    path: str,
+    count: ByteCount,
+    ping_seconds: float = 25.0,
+    gate: MessageGate | None = None,
 ) -> Relay:
     """Upgrade the client's request at the DevTools address `path` behind `upstream`, and let the bytes flow.
 
     `upstream` is a connected stream socket; it is ours from the first moment and closed whenever this raises.
     `count` grows by every byte on the client's socket behind the upgrade's request head (`up` from the client, `down`
-    to it, the 101 and our own frames among them). The client is pinged every `ping_seconds`.
+    to it, the 101 and our own frames among them). The client is pinged every `ping_seconds`. `gate`, if any, looks at
+    each of the client's messages; one that it forbids ends the connection with 1008.
 
     Raises `InvalidRequest` when the client asked for no WebSocket, `UpgradeRefused` with the browser's words, and
     `OSError` (`TimeoutError` among them) when either end is lost before the 101; the client has then been sent nothing.
@@ -53,7 +61,7 @@ async def join(
         raise
     try:
         answer = await _upgrade(transport, answering, head)
-        return _take_over(request, transport, answer, count, ping_seconds)
+        return _take_over(request, transport, answer, count=count, ping_seconds=ping_seconds, gate=gate)
     except BaseException:
         transport.abort()
         raise
@@ -70,7 +78,13 @@ async def _upgrade(transport: asyncio.Transport, answering: _Answering, head: by
 
 
 def _take_over(
-    request: web.Request, upstream: asyncio.Transport, answer: Answer, count: ByteCount, ping_seconds: float
+    request: web.Request,
+    upstream: asyncio.Transport,
+    answer: Answer,
+    *,
+    count: ByteCount,
+    ping_seconds: float,
+    gate: MessageGate | None,
 ) -> Relay:
     client = request.transport
     if client is None or client.is_closing():
@@ -84,7 +98,7 @@ def _take_over(
         (socket.IPPROTO_TCP, "TCP_KEEPIDLE", DEAD_PEER_SECONDS),
         (socket.IPPROTO_TCP, "TCP_USER_TIMEOUT", DEAD_PEER_SECONDS * 1000),
     )
-    relay = Relay(client, upstream, original=request.protocol, count=count, ping_seconds=ping_seconds)
+    relay = Relay(client, upstream, original=request.protocol, count=count, ping_seconds=ping_seconds, gate=gate)
     relay.start(answer.head, from_upstream=answer.rest, from_client=_taken_tail(request))
     return relay
 

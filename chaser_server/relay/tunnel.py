@@ -3,7 +3,7 @@
 Both ends' transports have protocols of ours, each of which writes what it reads to the other end. What a connection
 goes through is told by which protocol sits on which transport, so the hot path asks no questions:
 
-    client    _FromClient ► _DrainClient
+    client    _FromClient (or _FromGatedClient) ► _DrainClient
     upstream  _FromUpstream [► _UntilBoundary] ► _DrainUpstream
 
 Knows nothing of HTTP or sessions; the owner of a `Relay` says why it ends.
@@ -18,6 +18,7 @@ from aiohttp import web
 
 from chaser_server.model import ByteCount
 from chaser_server.relay.frames import NO_BOUNDARY, FrameWalker, close_frame, ping_frame
+from chaser_server.relay.gate import ForbiddenMessage, MessageGate
 
 WRITE_BUFFER_BYTES = 256 * 1024
 """How much may wait for one end before the other is no longer read."""
@@ -29,6 +30,7 @@ REASON_SECONDS = 1.0
 """How long after the browser's end the owner may take to say why; both learn of it at the same moment."""
 
 GOING_AWAY = 1001  # RFC 6455 7.4.1
+POLICY_VIOLATION = 1008
 
 
 class Relay:
@@ -42,6 +44,7 @@ class Relay:
         original: asyncio.BaseProtocol,
         count: ByteCount,
         ping_seconds: float,
+        gate: MessageGate | None = None,
     ) -> None:
         self.response: web.StreamResponse = HandedOver()
         """What the handler returns to aiohttp: nothing more to write."""
@@ -50,6 +53,7 @@ class Relay:
         self._original = original
         self._count = count
         self._ping_seconds = ping_seconds
+        self._gate = gate
         self._walker = FrameWalker()
         self._goodbye: bytes | None = None
         self._ping_timer: asyncio.TimerHandle | None = None
@@ -91,7 +95,8 @@ class Relay:
 
     def start(self, head: bytes, *, from_upstream: bytes, from_client: bytes) -> None:
         """Take the transports over: send the 101's `head`, then what either end has already sent behind its own."""
-        client, upstream = _FromClient(self), _FromUpstream(self)
+        client = _FromClient(self) if self._gate is None else _FromGatedClient(self, self._gate)
+        upstream = _FromUpstream(self)
         for transport, protocol in ((self._client, client), (self._upstream, upstream)):
             transport.set_protocol(protocol)
             transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
@@ -214,6 +219,23 @@ class _FromClient(_DrainClient):
     def connection_lost(self, exc: Exception | None) -> None:
         self._relay._client_ended()
         self._relay._client_lost(exc)
+
+
+class _FromGatedClient(_FromClient):
+    """The client's bytes, each message looked at before it passes."""
+
+    __slots__ = ("_gate",)
+
+    def __init__(self, relay: Relay, gate: MessageGate) -> None:
+        super().__init__(relay)
+        self._gate = gate
+
+    def data_received(self, data: bytes) -> None:
+        self._count.up += len(data)
+        try:
+            self._write(self._gate.feed(data))
+        except ForbiddenMessage:
+            self._relay.close(POLICY_VIOLATION, "not allowed without isolation")
 
 
 class _DrainUpstream(asyncio.Protocol):

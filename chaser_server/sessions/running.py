@@ -35,7 +35,7 @@ class RunningSession:
             Channel.CDP: self.cdp,
             Channel.PREVIEW: self.preview,
         }
-        self.record = replace(session, bytes=counts)
+        self._record = replace(session, bytes=counts)
         self.browser: Browser | None = None
         self.life: asyncio.Task[None] | None = None
         self.settled = asyncio.Event()
@@ -44,9 +44,16 @@ class RunningSession:
         self._clients: set[Client] = set()
 
     @property
+    def record(self) -> Session:
+        """The session as it is now; its byte counts are live."""
+        if self.browser is not None and self.browser.proxy_ip != self._record.proxy_ip:
+            self.change(proxy_ip=self.browser.proxy_ip, proxy_region=self.browser.proxy_region)
+        return self._record
+
+    @property
     def is_open(self) -> bool:
         """Whether the session has not ended."""
-        return self.record.status in OPEN
+        return self._record.status in OPEN
 
     @property
     def watched(self) -> bool:
@@ -55,12 +62,12 @@ class RunningSession:
 
     def change(self, **fields: object) -> Session:
         """Replace fields of the record; its byte counts stay the same live ones."""
-        self.record = replace(self.record, **fields)  # type: ignore[arg-type]
-        return self.record
+        self._record = replace(self._record, **fields)  # type: ignore[arg-type]
+        return self._record
 
     def attach(self, client: Client) -> None:
         """A client has connected."""
-        assert self.record.status is Status.READY
+        assert self._record.status is Status.READY
         self._clients.add(client)
 
     def detach(self, client: Client) -> None:
@@ -68,7 +75,7 @@ class RunningSession:
         self._clients.discard(client)
         if not self._clients:
             self.quiet_since = utc_now()
-        if self.browser is not None:
+        if self.browser is not None and self.is_open:
             self.browser.client_left()
 
     def dismiss(self, code: int, reason: str) -> None:

@@ -10,23 +10,27 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from chaser_server import lifecycle
 from chaser_server.config import LimitsConfig
 from chaser_server.errors import (
-    ConcurrencyLimit,
     InvalidRequest,
     LaunchFailed,
+    PaymentRequired,
     SessionNotFound,
     SessionNotOpen,
     SessionNotReady,
     SubstrateUnavailable,
 )
 from chaser_server.lifecycle import Event
+from chaser_server.limits import check_places
 from chaser_server.model import (
     EndedReason,
+    LedgerRow,
+    Page,
     Session,
     SessionEvent,
     SessionSpec,
@@ -34,6 +38,7 @@ from chaser_server.model import (
     Workspace,
     utc_now,
 )
+from chaser_server.sessions.journal import Journal
 from chaser_server.sessions.running import RunningSession
 from chaser_server.store.sessions import SessionStore
 from chaser_server.substrate.base import Browser, Substrate
@@ -42,14 +47,6 @@ from chaser_server.tokens import new_uuid7
 GOING_AWAY = 1001  # RFC 6455 7.4.1: the endpoint is going away
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """One page of a list, and whether older rows follow."""
-
-    sessions: list[Session]
-    has_more: bool
 
 
 class SessionService:
@@ -62,6 +59,7 @@ class SessionService:
         self._running: dict[str, RunningSession] = {}
         self._burials: set[asyncio.Task[None]] = set()
         self._writes: set[asyncio.Task[None]] = set()
+        self._journal = Journal()
         self._draining = False
 
     @property
@@ -87,8 +85,10 @@ class SessionService:
         """Start a session and return its record at once; the browser comes up behind it.
 
         The session is stored when this returns. Raises `InvalidRequest` for an unknown profile, `ConcurrencyLimit`
-        without a free place, `SubstrateUnavailable` while draining.
+        without a free place, `PaymentRequired` when the egress budget is used up, `SubstrateUnavailable` while
+        draining.
         """
+        await self._check_budget(workspace)
         self._admit(spec, workspace)
         now = utc_now()
         session = Session(
@@ -131,6 +131,14 @@ class SessionService:
         await self.get(workspace_id, session_id)
         return await self._store.events(session_id)
 
+    async def ledger(self, workspace_id: str, session_id: str) -> list[LedgerRow]:
+        """A session's egress by destination and upstream, live. Raises `SessionNotFound`."""
+        await self.get(workspace_id, session_id)
+        running = self._running.get(session_id)
+        if running is not None and running.browser is not None:
+            return running.browser.ledger()
+        return await self._store.ledger(session_id)
+
     async def wait_settled(self, workspace_id: str, session_id: str, seconds: float) -> Session:
         """The session as soon as it has left `creating`, or as it is after `seconds`."""
         await self.get(workspace_id, session_id)
@@ -144,11 +152,17 @@ class SessionService:
         running = await self._open_session(workspace_id, session_id)
         await self.end(running, EndedReason.CLIENT_DELETE)
 
-    async def screenshot(self, workspace_id: str, session_id: str) -> bytes:
-        """The screen as PNG. Raises `SessionNotFound`, `SessionNotReady` or `SessionNotOpen`."""
+    async def ready_session(self, workspace_id: str, session_id: str) -> RunningSession:
+        """A session of this workspace that is up. Raises `SessionNotFound`, `SessionNotReady` or `SessionNotOpen`."""
         running = await self._open_session(workspace_id, session_id)
-        if running.browser is None or running.record.status is Status.CREATING:
+        if running.record.status is Status.CREATING:
             raise SessionNotReady("the session is still being created; wait with GET ?wait=ready")
+        return running
+
+    async def screenshot(self, workspace_id: str, session_id: str) -> bytes:
+        """The screen as PNG. Raises as `ready_session`."""
+        running = await self.ready_session(workspace_id, session_id)
+        assert running.browser is not None, "a ready session has a browser"
         return await running.browser.screenshot()
 
     async def open_door(self, session_id: str, hold_seconds: float, owner: str | None) -> RunningSession:
@@ -168,8 +182,8 @@ class SessionService:
         session = running.record if running else await self._store.get(session_id)
         if session is None or owner not in (None, session.workspace_id):
             raise SessionNotFound(f"no session {session_id}")
-        failure = await self._failure(session, running) if session.status is Status.ERROR else ""
-        raise SessionNotOpen(f"the session has ended: {_why(session)}{failure and f' ({failure})'}")
+        failure = running.failure if running else await self._store.failure(session_id)
+        raise SessionNotOpen(f"the session has ended: {_why(session)}" + (f" ({failure})" if failure else ""))
 
     async def end(self, running: RunningSession, reason: EndedReason, **detail: object) -> bool:
         """End an open session: stored, clients told, its place free when this returns; False if it had ended.
@@ -187,7 +201,8 @@ class SessionService:
     def note(self, running: RunningSession, kind: str, detail: dict[str, object]) -> None:
         """Add a line to the timeline of a session, behind whatever is under way."""
         event = SessionEvent(at=utc_now(), kind=kind, detail=detail)
-        task = asyncio.create_task(self._store.add_event(running.record.id, event), name=f"note-{kind}")
+        self._journal.add(partial(self._store.add_event, running.record.id, event))
+        task = asyncio.create_task(self._journal.catch_up(), name=f"note-{kind}")
         self._writes.add(task)
         task.add_done_callback(self._writes.discard)
 
@@ -195,15 +210,17 @@ class SessionService:
         """Take no more sessions, end those that are open, and return when nothing of them is left."""
         self._draining = True
         await asyncio.gather(*(self.end(running, EndedReason.ABANDONED_ORPHAN) for running in self.running))
+        await self.settle()
+
+    async def settle(self) -> None:
+        """Return when what goes on behind the answers is done: burials, and lines of the timelines."""
         while pending := self._burials | self._writes:
             await asyncio.wait(pending)
+        await self.catch_up()
 
-    async def _failure(self, session: Session, running: RunningSession | None) -> str:
-        """Why a session could not start: from memory as long as it is not stored, then from its timeline."""
-        if running is not None:
-            return running.failure
-        ends = [event.detail for event in await self._store.events(session.id) if event.kind == "ended"]
-        return str(ends[-1].get("error", "")) if ends else ""
+    async def catch_up(self) -> None:
+        """Write what the disk has not taken yet, if it does now."""
+        await self._journal.catch_up()
 
     async def _open_session(self, workspace_id: str, session_id: str) -> RunningSession:
         session = await self.get(workspace_id, session_id)
@@ -211,6 +228,12 @@ class SessionService:
         if running is None or not running.is_open:
             raise SessionNotOpen(f"the session has ended: {_why(session)}")
         return running
+
+    async def _check_budget(self, workspace: Workspace) -> None:
+        own_budget = workspace.egress_budget_bytes
+        budget = self._limits.egress_budget_bytes if own_budget is None else own_budget
+        if budget and await self._store.month_egress(workspace.id, utc_now().strftime("%Y-%m")) >= budget:
+            raise PaymentRequired(f"the workspace has used up its egress budget of {budget} bytes for this month")
 
     def _admit(self, spec: SessionSpec, workspace: Workspace) -> None:
         """Refuse a session that may not be created now."""
@@ -220,25 +243,21 @@ class SessionService:
         if self._draining:
             raise SubstrateUnavailable("the server is shutting down", retry_after_seconds=10)
         running = self.running
-        living = len(running) + len(self._burials)
-        if 0 < self._limits.max_sessions <= living:
-            raise ConcurrencyLimit(f"the server has {living} sessions open, as many as it may")
-        own_limit = workspace.concurrent_sessions
-        limit = self._limits.concurrent_sessions if own_limit is None else own_limit
         mine = sum(session.record.workspace_id == workspace.id for session in running)
-        if 0 < limit <= mine:
-            raise ConcurrencyLimit(f"the workspace has {mine} sessions open, as many as it may")
+        check_places(self._limits, workspace, mine=mine, living=len(running) + len(self._burials))
 
     async def _live(self, running: RunningSession) -> None:
         """Bring the browser up, then watch over it until it goes."""
+        on_event = partial(self.note, running)
         try:
-            browser = running.browser = await self._substrate.launch(
-                running.record.profile,
-                egress=running.egress,
-                on_event=lambda kind, detail: self.note(running, kind, detail),
-            )
+            launch = self._substrate.launch(running.record.profile, egress=running.egress, on_event=on_event)
+            browser = running.browser = await launch
         except LaunchFailed as error:
             await self._fail(running, error)
+            return
+        except Exception as error:  # a bug below us must not leave a session `creating` till its time is up
+            log.exception("the launch for session %s broke", running.record.id)
+            await self._fail(running, LaunchFailed(f"the launch broke: {error!r}"))
             return
         if running.is_open:  # else its burial waits for us and takes the browser away
             await self._make_ready(running, browser)
@@ -252,7 +271,7 @@ class SessionService:
         status = lifecycle.move(running.record.status, Event.LAUNCHED)
         ready = running.change(status=status, ready_at=now, device=browser.device)
         running.settled.set()
-        await self._store.mark_ready(ready)
+        await self._journal.write(partial(self._store.mark_ready, ready))
 
     async def _fail(self, running: RunningSession, error: LaunchFailed) -> None:
         if not running.is_open:
@@ -269,8 +288,12 @@ class SessionService:
         burial = asyncio.create_task(self._bury(running), name=f"bury-{running.record.id}")
         self._burials.add(burial)
         burial.add_done_callback(self._burials.discard)
+        await self._journal.write(partial(self._forget, running, detail))
+
+    async def _forget(self, running: RunningSession, detail: dict[str, object]) -> None:
+        """Store the end; until that is done, the record in memory is the true one."""
         await self._store.mark_ended(running.record, detail)
-        del self._running[running.record.id]
+        self._running.pop(running.record.id, None)
 
     async def _bury(self, running: RunningSession) -> None:
         """Stop a launch that is under way, end the browser, and save what was counted to the last."""
@@ -279,7 +302,12 @@ class SessionService:
             await asyncio.wait([running.life])
         if running.browser is not None:
             await running.browser.close()
-        await self._store.save_bytes([(running.record.id, running.record.bytes)])
+        await self._journal.write(partial(self._save_last, running))
+
+    async def _save_last(self, running: RunningSession) -> None:
+        if running.browser is not None:
+            await self._store.save_ledger(running.record.id, running.browser.ledger())
+        await self._store.save_counts([running.record])
 
 
 def _ended(session: Session, reason: EndedReason, now: datetime) -> Session:

@@ -7,6 +7,7 @@ connection, in WAL mode, it sees only what is committed and never waits for the 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -16,7 +17,7 @@ from typing import Any
 
 import aiosqlite
 
-from chaser_server.errors import MachineError
+from chaser_server.errors import MachineError, StorageFailed
 from chaser_server.store.schema import MIGRATIONS, migrate
 
 TIMESTAMP = "%Y-%m-%dT%H:%M:%S.%fZ"
@@ -60,15 +61,26 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[aiosqlite.Connection]:
-        """The writer, alone, inside one transaction: committed at the end, rolled back on any exception."""
+        """The writer, alone, inside one transaction: committed at the end, rolled back on any exception.
+
+        Raises `StorageFailed` when the disk does not take it; a later transaction may go well again.
+        """
         async with self._turn:
-            await self._writer.execute("BEGIN IMMEDIATE")
             try:
+                await self._writer.execute("BEGIN IMMEDIATE")
                 yield self._writer
+                await self._writer.commit()
+            except sqlite3.OperationalError as error:
+                await self._undo()
+                raise StorageFailed(f"the database cannot be written: {error}") from error
             except BaseException:
-                await self._writer.rollback()
+                await self._undo()
                 raise
-            await self._writer.commit()
+
+    async def _undo(self) -> None:
+        """Roll back. SQLite may have done so itself, and says nothing then; a broken disk may refuse even this."""
+        with contextlib.suppress(sqlite3.OperationalError):
+            await self._writer.rollback()
 
     async def write(self, sql: str, values: Iterable[Any] = ()) -> int:
         """Run one statement in its own transaction; returns the number of rows it changed."""

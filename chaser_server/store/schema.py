@@ -54,6 +54,32 @@ MIGRATIONS: tuple[str, ...] = (
     ) STRICT;
     CREATE INDEX session_events_of ON session_events (session_id, number);
     """,
+    """
+    CREATE TABLE egress_ledger (
+        session_id TEXT NOT NULL REFERENCES sessions(id),
+        host TEXT NOT NULL,
+        upstream TEXT NOT NULL,
+        up INTEGER NOT NULL,
+        down INTEGER NOT NULL,
+        connections INTEGER NOT NULL,
+        first_at TEXT NOT NULL,
+        last_at TEXT NOT NULL,
+        PRIMARY KEY (session_id, host, upstream)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE egress_months (
+        workspace_id TEXT NOT NULL REFERENCES workspaces(id),
+        month TEXT NOT NULL,
+        bytes INTEGER NOT NULL,
+        PRIMARY KEY (workspace_id, month)
+    ) STRICT, WITHOUT ROWID;
+    ALTER TABLE workspaces ADD COLUMN egress_budget_bytes INTEGER;
+    """,
+    """
+    CREATE TABLE secrets (
+        name TEXT PRIMARY KEY,
+        value TEXT NOT NULL
+    ) STRICT;
+    """,
 )
 
 

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from chaser_server.model import ByteCount, Channel, Counted, EndedReason, Session, SessionEvent, Status
+import aiosqlite
+
+from chaser_server.model import (
+    ByteCount,
+    Channel,
+    EndedReason,
+    LedgerRow,
+    Session,
+    SessionEvent,
+    Status,
+    utc_now,
+)
 from chaser_server.store.database import Database, to_text, to_time
 
 _INSERT_EVENT = "INSERT INTO session_events (session_id, at, kind, detail) VALUES (?, ?, ?, ?)"
@@ -39,18 +50,11 @@ class SessionStore:
             await write.execute(_INSERT_EVENT, _event_row(session.id, session.created_at, "created", detail))
 
     async def mark_ready(self, session: Session) -> None:
-        """Store that `session` became ready, with its device and upstream."""
+        """Store that `session` became ready, with its device."""
         async with self._database.transaction() as write:
             await write.execute(
-                "UPDATE sessions SET status = ?, device = ?, ready_at = ?, proxy_ip = ?, proxy_region = ? WHERE id = ?",
-                (
-                    session.status,
-                    session.device,
-                    to_text(session.ready_at),
-                    session.proxy_ip,
-                    session.proxy_region,
-                    session.id,
-                ),
+                "UPDATE sessions SET status = ?, device = ?, ready_at = ? WHERE id = ?",
+                (session.status, session.device, to_text(session.ready_at), session.id),
             )
             assert session.ready_at is not None
             await write.execute(
@@ -65,13 +69,36 @@ class SessionStore:
                 "UPDATE sessions SET status = ?, ended_at = ?, ended_reason = ? WHERE id = ?",
                 (session.status, to_text(session.ended_at), session.ended_reason, session.id),
             )
-            await write.execute(_COUNT, _count_row(session.id, session.bytes))
+            await _save_counts(write, session)
             await write.execute(_INSERT_EVENT, _event_row(session.id, session.ended_at, "ended", detail))
 
-    async def save_bytes(self, counts: Iterable[tuple[str, Mapping[Channel, Counted]]]) -> None:
-        """Store the byte counts of several sessions at once."""
+    async def save_counts(self, counted: Iterable[Session]) -> None:
+        """Store the byte counts and upstreams of several sessions, all of them or none.
+
+        What the egress counts grew by is added to the month of its workspace.
+        """
         async with self._database.transaction() as write:
-            await write.executemany(_COUNT, [_count_row(session_id, count) for session_id, count in counts])
+            for session in counted:
+                await _save_counts(write, session)
+
+    async def save_ledger(self, session_id: str, rows: Iterable[LedgerRow]) -> None:
+        """Store rows of a session's egress ledger, each in place of what was known of it."""
+        async with self._database.transaction() as write:
+            await write.executemany(_UPSERT_LEDGER, [_ledger_values(session_id, row) for row in rows])
+
+    async def ledger(self, session_id: str) -> list[LedgerRow]:
+        """A session's egress by host and upstream, in order of first use."""
+        rows = await self._database.rows(
+            "SELECT * FROM egress_ledger WHERE session_id = ? ORDER BY first_at, host", (session_id,)
+        )
+        return [_ledger_row(row) for row in rows]
+
+    async def month_egress(self, workspace_id: str, month: str) -> int:
+        """Bytes, up and down, that a workspace's sessions moved over the network in `month` (YYYY-MM)."""
+        row = await self._database.row(
+            "SELECT bytes FROM egress_months WHERE workspace_id = ? AND month = ?", (workspace_id, month)
+        )
+        return 0 if row is None else int(row["bytes"])
 
     async def add_event(self, session_id: str, event: SessionEvent) -> None:
         """Append a line to the timeline of a session."""
@@ -120,16 +147,57 @@ class SessionStore:
             for row in rows
         ]
 
+    async def failure(self, session_id: str) -> str:
+        """Why a session could not start, or nothing."""
+        ends = [event.detail for event in await self.events(session_id) if event.kind == "ended"]
+        return str(ends[0].get("error", "")) if ends else ""
 
-# MAX: a count that was written later but read earlier never takes bytes back.
-_COUNT = "UPDATE sessions SET " + (
-    ", ".join(f"{channel}_{way} = MAX({channel}_{way}, ?)" for channel in Channel for way in ("up", "down"))
+
+# MAX: a count that is written late never takes bytes back.
+_COUNT = (
+    "UPDATE sessions SET proxy_ip = ?, proxy_region = ?, "
+    + ", ".join(f"{channel}_{way} = MAX({channel}_{way}, ?)" for channel in Channel for way in ("up", "down"))
     + " WHERE id = ?"
+)
+_ADD_TO_MONTH = (
+    "INSERT INTO egress_months (workspace_id, month, bytes) VALUES (?, ?, ?)"
+    " ON CONFLICT DO UPDATE SET bytes = bytes + excluded.bytes"
+)
+_UPSERT_LEDGER = (
+    "INSERT INTO egress_ledger (session_id, host, upstream, up, down, connections, first_at, last_at)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET up = MAX(up, excluded.up),"
+    " down = MAX(down, excluded.down), connections = excluded.connections, last_at = excluded.last_at"
 )
 
 
-def _count_row(session_id: str, counts: Mapping[Channel, Counted]) -> tuple[Any, ...]:
-    return (*(number for channel in Channel for number in (counts[channel].up, counts[channel].down)), session_id)
+async def _save_counts(write: aiosqlite.Connection, session: Session) -> None:
+    egress = session.bytes[Channel.EGRESS]
+    before = list(
+        await write.execute_fetchall("SELECT egress_up + egress_down FROM sessions WHERE id = ?", (session.id,))
+    )
+    grown = egress.up + egress.down - before[0][0]
+    if grown > 0:
+        month = utc_now().strftime("%Y-%m")
+        await write.execute(_ADD_TO_MONTH, (session.workspace_id, month, grown))
+    counts = (number for channel in Channel for number in (session.bytes[channel].up, session.bytes[channel].down))
+    await write.execute(_COUNT, (session.proxy_ip, session.proxy_region, *counts, session.id))
+
+
+def _ledger_values(session_id: str, row: LedgerRow) -> tuple[Any, ...]:
+    first, last = to_text(row.first_at), to_text(row.last_at)
+    return session_id, row.host, row.upstream or "", row.up, row.down, row.connections, first, last
+
+
+def _ledger_row(row: Any) -> LedgerRow:
+    return LedgerRow(
+        host=row["host"],
+        upstream=row["upstream"] or None,
+        up=row["up"],
+        down=row["down"],
+        connections=row["connections"],
+        first_at=datetime.fromisoformat(row["first_at"]),
+        last_at=datetime.fromisoformat(row["last_at"]),
+    )
 
 
 def _event_row(session_id: str, at: datetime, kind: str, detail: dict[str, Any]) -> tuple[Any, ...]:

@@ -34,6 +34,15 @@ class WorkspaceStore:
             raise InvalidRequest(f"there is a workspace named {name!r} already") from error
         return workspace
 
+    async def set_limits(
+        self, workspace_id: str, *, concurrent_sessions: int | None, egress_budget_bytes: int | None
+    ) -> None:
+        """Give a workspace limits of its own; None means the server's."""
+        await self._database.write(
+            "UPDATE workspaces SET concurrent_sessions = ?, egress_budget_bytes = ? WHERE id = ?",
+            (concurrent_sessions, egress_budget_bytes, workspace_id),
+        )
+
     async def ensure_default(self) -> Workspace:
         """The workspace named `default`, made when it is not there yet."""
         return await self.by_name(DEFAULT_WORKSPACE) or await self.create(DEFAULT_WORKSPACE)
@@ -103,6 +112,7 @@ def _workspace(row: Any) -> Workspace:
         name=row["name"],
         created_at=datetime.fromisoformat(row["created_at"]),
         concurrent_sessions=row["concurrent_sessions"],
+        egress_budget_bytes=row["egress_budget_bytes"],
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from chaser_server.model import ByteCount
+from chaser_server.model import ByteCount, LedgerRow
 
 OnEvent = Callable[[str, dict[str, object]], None]
 """Told of what belongs in a session's timeline: its kind and its detail."""
@@ -21,6 +21,25 @@ class Exit:
     stderr_tail: str
 
 
+class ViewerSocket(Protocol):
+    """One viewer's WebSocket, as the live view uses it; see `live.seams.Socket` for the whole contract."""
+
+    async def send_bytes(self, data: bytes) -> None: ...
+
+    async def send_text(self, text: str) -> None: ...
+
+    async def receive_text(self) -> str | None: ...
+
+    async def close(self, code: int, reason: str) -> None: ...
+
+
+class View(Protocol):
+    """A browser's live view."""
+
+    async def serve(self, socket: ViewerSocket, *, may_drive: bool) -> None:
+        """Serve one viewer until it goes or is cancelled; whatever it held down is let go then."""
+
+
 class Browser(Protocol):
     """One launched Chromium with its sandbox, display and egress. Belongs to whoever launched it."""
 
@@ -29,12 +48,27 @@ class Browser(Protocol):
         """What it is or plays, as the API shows it."""
 
     @property
+    def proxy_ip(self) -> str | None:
+        """Address of the upstream proxy in use; None until one has worked, and for direct egress."""
+
+    @property
+    def proxy_region(self) -> str | None:
+        """Region of that proxy."""
+
+    def ledger(self) -> list[LedgerRow]:
+        """Who got its bytes, so far."""
+
+    @property
     def devtools_path(self) -> str:
         """Path of the browser-level DevTools WebSocket."""
 
     @property
     def has_screen(self) -> bool:
         """Whether `screenshot` is of a screen, or only of a page."""
+
+    @property
+    def forbidden_message(self) -> Callable[[bytes], bool] | None:
+        """Tells which messages a DevTools client may not send; None where the sandbox makes that needless."""
 
     async def connect_devtools(self) -> socket.socket:
         """A socket connected to the DevTools port, the caller's to close. Raises `LaunchFailed` when it has gone."""
@@ -47,6 +81,9 @@ class Browser(Protocol):
 
     async def screenshot(self) -> bytes:
         """A PNG of the screen as a person would see it. Raises `SubstrateUnavailable` when there is none."""
+
+    async def view(self) -> View:
+        """Its live view, one for all viewers. Raises `SubstrateUnavailable` when there can be none."""
 
     async def exited(self) -> Exit:
         """Wait until the browser is gone, by itself or by `close`."""

@@ -17,19 +17,26 @@ import aiohttp
 from chaser_server.chromium.cdp import CdpError
 from chaser_server.chromium.devtools import DevTools
 from chaser_server.chromium.flags import chromium_argv, environment
+from chaser_server.chromium.guard import asks_for_own_proxy
 from chaser_server.chromium.keeper import PageKeeper
 from chaser_server.chromium.profiles import Profile, device_name
-from chaser_server.config import BrowserConfig
-from chaser_server.display.framebuffer import Framebuffer, ScreenLost, encode_png
+from chaser_server.config import BrowserConfig, PreviewConfig
+from chaser_server.display.framebuffer import Framebuffer, encode_png
+from chaser_server.display.input import Input
+from chaser_server.display.screen import Screen
 from chaser_server.display.window_manager import WindowManager
 from chaser_server.display.xvfb import xvfb_argv
-from chaser_server.egress.policy import Policy
+from chaser_server.egress.policy import Policy, Rules
 from chaser_server.egress.proxy import EgressProxy
-from chaser_server.errors import LaunchFailed, SubstrateUnavailable
-from chaser_server.model import ByteCount
+from chaser_server.egress.upstream import UpstreamPool
+from chaser_server.errors import LaunchFailed, ScreenLost, SubstrateUnavailable
+from chaser_server.live.encoder import Encoder
+from chaser_server.live.view import Facts, LiveView
+from chaser_server.model import ByteCount, LedgerRow
 from chaser_server.sandbox import process
 from chaser_server.sandbox.process import Places, Program, Sandbox, Walls
 from chaser_server.substrate.base import Exit, OnEvent
+from chaser_server.substrate.driver import NativeDriver
 
 _USR = Path("/usr")
 
@@ -37,31 +44,59 @@ _USR = Path("/usr")
 class LocalBrowser:
     """A Chromium in its sandbox on this machine."""
 
-    def __init__(self, sandbox: Sandbox, stack: AsyncExitStack, profile: Profile) -> None:
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        stack: AsyncExitStack,
+        *,
+        profile: Profile,
+        proxy: EgressProxy,
+        isolated: bool,
+        preview: PreviewConfig,
+        encoder: Encoder,
+    ) -> None:
         self._sandbox = sandbox
+        self._proxy = proxy
         self._stack = stack
         self._profile = profile
         self._devtools = DevTools(self.connect_devtools)
         self._keeper = PageKeeper(self._devtools, profile)
         self._framebuffer: Framebuffer | None = None
+        self._preview = preview
+        self._encoder = encoder
+        self._view: LiveView | None = None
+        self._view_turn = asyncio.Lock()
         self._closing: asyncio.Task[None] | None = None
         self.devtools_port = 0
         self.devtools_path = ""
         self.device = ""
+        self.forbidden_message = None if isolated else asks_for_own_proxy
 
     @property
     def has_screen(self) -> bool:
         return self._framebuffer is not None
 
-    async def start(self, proxy: EgressProxy) -> None:
+    @property
+    def proxy_ip(self) -> str | None:
+        return self._proxy.proxy_ip
+
+    @property
+    def proxy_region(self) -> str | None:
+        return self._proxy.proxy_region
+
+    def ledger(self) -> list[LedgerRow]:
+        return self._proxy.ledger()
+
+    async def start(self) -> None:
         """Bring up, from the outside in: the way out, the screen, the browser."""
-        await proxy.start(await self._socket("egress"))
+        await self._proxy.start(await self._socket("egress"))
         if not self._profile.headless:
             await self._open_screen()
         self._stack.push_async_callback(self._keeper.close)
         self.devtools_path = await self._find_browser_target()
         user_agent = await self._keeper.open(self.devtools_path)
         self.device = device_name(user_agent)
+        self._stack.push_async_callback(self._proxy.close)  # undone first: no byte moves after a session's end
 
     async def connect_devtools(self) -> socket.socket:
         descriptor, self.devtools_port = await self._sandbox.ask("devtools")
@@ -85,6 +120,15 @@ class LocalBrowser:
         except (ScreenLost, CdpError, ConnectionError, TimeoutError) as error:
             raise SubstrateUnavailable(f"no picture of the screen: {error}") from error
 
+    async def view(self) -> LiveView:
+        async with self._view_turn:
+            if self._view is None:
+                try:
+                    self._view = await self._open_view()
+                except (LaunchFailed, ScreenLost) as error:
+                    raise SubstrateUnavailable(f"no live view of the screen: {error.message}") from error
+            return self._view
+
     async def exited(self) -> Exit:
         code = await self._sandbox.exited()
         return Exit(code, self._sandbox.stderr_tail)
@@ -100,6 +144,22 @@ class LocalBrowser:
         descriptor, _ = await self._sandbox.ask("framebuffer")
         self._framebuffer = Framebuffer(descriptor)
         self._stack.callback(self._framebuffer.close)
+
+    async def _open_view(self) -> LiveView:
+        """Made for the first viewer, kept for the next: without viewers it does nothing."""
+        descriptor, _ = await self._sandbox.ask("framebuffer")
+        screen = await Screen.open(descriptor, await self._socket("display"))
+        self._stack.callback(screen.close)
+        screen_input = await Input.open(await self._socket("display"))
+        self._stack.callback(screen_input.close)
+        return LiveView(
+            source=screen,
+            driver=NativeDriver(screen_input, self._keeper),
+            encoder=self._encoder,
+            facts=Facts(backend="xvfb", native_input=True, touch="emulated" if self._profile.touch else "none"),
+            fps=self._preview.fps,
+            max_fps=self._preview.max_fps,
+        )
 
     async def _socket(self, want: str) -> socket.socket:
         descriptor, _ = await self._sandbox.ask(want)
@@ -120,18 +180,25 @@ class LocalSubstrate:
         self,
         *,
         config: BrowserConfig,
+        preview: PreviewConfig,
         executable: Path,
         chrome_major: int,
         profiles: dict[str, Profile],
         walls: Walls,
         policy: Policy,
+        upstreams: UpstreamPool | None,
+        direct: Rules,
         instance: str,
     ) -> None:
         self._config = config
+        self._preview = preview
+        self._encoder = Encoder()
         self._executable = executable
         self._chrome_major = chrome_major
         self._profiles = profiles
         self._walls = walls
+        self._upstreams = upstreams
+        self._direct = direct
         self._instance = instance
         self._browsers: set[LocalBrowser] = set()
         self._launches = asyncio.Semaphore(config.launches_at_once)
@@ -153,20 +220,36 @@ class LocalSubstrate:
                 raise LaunchFailed(f"the browser did not come up within {seconds:g} s") from error
 
     async def close(self) -> None:
-        """Nothing here outlives its browser."""
+        self._encoder.close()
 
     async def _launch(self, profile: Profile, egress: ByteCount, on_event: OnEvent) -> LocalBrowser:
         stack = AsyncExitStack()
         try:
-            proxy = EgressProxy(count=egress, policy=self._policy, on_event=on_event)
+            proxy = EgressProxy(
+                count=egress,
+                policy=self._policy,
+                on_event=on_event,
+                upstreams=self._upstreams,
+                region=profile.region or None,
+                bypass=self._direct,
+                max_bytes=profile.max_egress_bytes or None,
+            )
             sandbox = await process.start(partial(self._program, profile), self._walls, name=self._instance)
             stack.push_async_callback(sandbox.kill)
             stack.push_async_callback(proxy.close)
-            browser = LocalBrowser(sandbox, stack, profile)
+            browser = LocalBrowser(
+                sandbox,
+                stack,
+                profile=profile,
+                proxy=proxy,
+                isolated=self._walls.isolated,
+                preview=self._preview,
+                encoder=self._encoder,
+            )
             self._browsers.add(browser)
             stack.callback(self._browsers.discard, browser)
             on_event("launched", {"pid": sandbox.pid})
-            await browser.start(proxy)
+            await browser.start()
         except BaseException as error:
             await asyncio.shield(stack.aclose())
             if isinstance(error, LaunchFailed) or not isinstance(error, Exception):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime, timedelta
 
-from chaser_server.errors import Unauthorized
+from chaser_server.errors import StorageFailed, Unauthorized
 from chaser_server.model import ApiKey, Workspace, utc_now
 from chaser_server.store.workspaces import WorkspaceStore
 from chaser_server.tokens import is_key
 
 _TOUCH_EVERY = timedelta(minutes=1)
+
+log = logging.getLogger(__name__)
 
 
 class Doorkeeper:
@@ -39,8 +42,19 @@ class Doorkeeper:
         await self._touch(key, now)
         return key, workspace
 
+    async def workspace(self, workspace_id: str) -> Workspace | None:
+        """The workspace with that id."""
+        return await self._workspaces.get(workspace_id)
+
+    async def default_workspace(self) -> Workspace:
+        """The workspace that a password opens."""
+        return await self._workspaces.ensure_default()
+
     async def _touch(self, key: ApiKey, now: datetime) -> None:
         last = self._touched.get(key.id)
         if last is None or now - last >= _TOUCH_EVERY:
             self._touched[key.id] = now
-            await self._workspaces.touch_key(key.id, now)
+            try:
+                await self._workspaces.touch_key(key.id, now)
+            except StorageFailed as error:  # no reason to turn a valid key away
+                log.warning("the use of a key was not noted: %s", error.message)

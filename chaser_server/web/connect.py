@@ -9,6 +9,7 @@ from aiohttp import web
 
 from chaser_server.errors import LaunchFailed, NotFound, SubstrateUnavailable
 from chaser_server.model import ByteCount, Status
+from chaser_server.relay.gate import MessageGate
 from chaser_server.relay.splice import UpgradeRefused, join
 from chaser_server.relay.tunnel import Relay
 from chaser_server.sessions.running import RunningSession
@@ -107,7 +108,10 @@ async def _relay(request: web.Request, running: RunningSession, browser: Browser
 async def _join(request: web.Request, browser: Browser, path: str, count: ByteCount) -> Relay:
     try:
         upstream = await browser.connect_devtools()
-        return await join(request, upstream, path=path, count=count, ping_seconds=request.app[CONFIG].cdp.ping_seconds)
+        forbidden = browser.forbidden_message
+        gate = None if forbidden is None else MessageGate(forbidden)
+        ping_seconds = request.app[CONFIG].cdp.ping_seconds
+        return await join(request, upstream, path=path, count=count, ping_seconds=ping_seconds, gate=gate)
     except UpgradeRefused as error:
         raise NotFound(f"the browser refused the connection: {error.body or error.status}") from error
     except (LaunchFailed, OSError) as error:

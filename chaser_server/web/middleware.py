@@ -19,6 +19,7 @@ log = logging.getLogger("chaser_server.access")
 _STATUS: dict[str, int] = {
     errors.InvalidRequest.code: 400,
     errors.Unauthorized.code: 401,
+    errors.PaymentRequired.code: 402,
     errors.Forbidden.code: 403,
     errors.NotFound.code: 404,
     errors.SessionNotFound.code: 404,
@@ -40,7 +41,10 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
     try:
         return await handler(request)
     except errors.ChaserError as error:
-        return _from_ours(error)
+        response = _from_ours(error)
+        if response.status == 500:
+            log.error("request %s failed: %s", request[REQUEST_ID], error.message)
+        return response
     except web.HTTPException as error:
         return _from_aiohttp(error)
     except ConnectionResetError:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from chaser_server.errors import InvalidRequest
-from chaser_server.model import Channel, Session, SessionEvent, Status
+from chaser_server.model import Channel, LedgerRow, Session, SessionEvent, Status
 
 TTL_LOW, TTL_HIGH, TTL_DEFAULT = 60, 3600, 1800
 LIMIT_LOW, LIMIT_HIGH, LIMIT_DEFAULT = 1, 100, 20
@@ -44,6 +44,15 @@ def parse_create(body: bytes) -> tuple[str, int]:
     if type(ttl) is not int or not TTL_LOW <= ttl <= TTL_HIGH:  # `true` is an int to Python, but no integer to JSON
         raise InvalidRequest(f"ttl_seconds must be an integer from {TTL_LOW} to {TTL_HIGH}")
     return profile, ttl
+
+
+def parse_preview(body: bytes) -> bool:
+    """Whether the preview token that is asked for may drive."""
+    value = parse_object(body, ("input",))
+    may_drive = value.get("input", True)
+    if not isinstance(may_drive, bool):
+        raise InvalidRequest("input must be true or false")
+    return may_drive
 
 
 def parse_integer(query: Mapping[str, str], name: str, *, default: int, low: int, high: int) -> int:
@@ -83,14 +92,19 @@ def parse_cursor(query: Mapping[str, str]) -> tuple[datetime, str] | None:
         created_at = datetime.fromisoformat(moment)
         if not uuid or created_at.tzinfo is None:
             raise ValueError
-    except (ValueError, binascii.Error) as error:
+        return created_at.astimezone(UTC), f"sess_{uuid}"
+    except (ValueError, OverflowError, binascii.Error) as error:
         raise InvalidRequest("cursor is not one that this server gave: pass next_cursor as it came") from error
-    return created_at.astimezone(UTC), f"sess_{uuid}"
 
 
 def timestamp(moment: datetime | None) -> str | None:
     """RFC 3339 in UTC with microseconds and `Z`."""
     return None if moment is None else moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def short_timestamp(moment: datetime) -> str:
+    """RFC 3339 in UTC with milliseconds and `Z`."""
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
 
 
 def render_created(session: Session, cdp_url: str) -> dict[str, Any]:
@@ -135,3 +149,20 @@ def render_events(session: Session, events: Collection[SessionEvent]) -> dict[st
         },
         "data": [{"at": timestamp(event.at), "kind": event.kind, "detail": event.detail} for event in events],
     }
+
+
+def render_ledger(rows: Collection[LedgerRow]) -> dict[str, Any]:
+    """A session's egress by destination host and upstream; upstream `null` is direct."""
+    data = [
+        {
+            "host": row.host,
+            "upstream": row.upstream,
+            "bytes_up": row.up,
+            "bytes_down": row.down,
+            "connections": row.connections,
+            "first_at": timestamp(row.first_at),
+            "last_at": timestamp(row.last_at),
+        }
+        for row in rows
+    ]
+    return {"object": "list", "data": data}

@@ -10,7 +10,8 @@ import xcffib
 from PIL import Image
 from xcffib import xproto
 
-from chaser_server.display.framebuffer import Framebuffer, Layout, ScreenLost, encode_png, parse_header
+from chaser_server.display.framebuffer import Framebuffer, Layout, encode_png, parse_header
+from chaser_server.errors import ScreenLost
 from tests.screens import Screen
 
 GOOD = (160, 7, 2, 24, 640, 360, 0, 0, 32, 0, 32, 32, 2560, 4, 0xFF0000, 0xFF00, 0xFF, 8, 256, 256, 640, 360, 0, 0, 0)

@@ -1,0 +1,30 @@
+"""All measurements, one after the other: what `python -m chaser_server bench` and `make bench` run."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import asdict
+from typing import Any
+
+from chaser_server.bench import egress, relay, sessions
+from chaser_server.chromium.find import find_chromium
+from chaser_server.config import Config
+
+
+def run(config: Config, *, as_json: bool) -> int:
+    """Measure and print a table each; with `as_json` also one JSON line per row. Returns an exit status."""
+    executable = str(find_chromium(config.browser.executable).path)
+    for module, rows in (
+        (sessions, asyncio.run(sessions.measure())),
+        (relay, relay.measure(executable)),
+        (egress, egress.measure()),
+    ):
+        _report(module, rows, as_json=as_json)
+    return 0
+
+
+def _report(module: Any, rows: Any, *, as_json: bool) -> None:
+    print(module.table(rows), end="\n\n", flush=True)
+    for row in rows if as_json else ():
+        print(json.dumps({"bench": type(row).__name__, **asdict(row)}), flush=True)

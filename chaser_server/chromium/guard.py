@@ -1,0 +1,33 @@
+"""What a DevTools client may not ask for when nothing but the proxy setting keeps its pages on the counted way."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+_CREATE_CONTEXT = "Target.createBrowserContext"
+_NESTED = "Target.sendMessageToTarget"
+
+
+def asks_for_own_proxy(message: bytes) -> bool:
+    """Whether a CDP message would make a browser context with a proxy of its own, and so one that nobody counts.
+
+    Repeated keys count each, since it is not for us to know which of them Chromium heeds.
+    """
+    pairs: list[tuple[str, Any]] = []
+
+    def collect(found: list[tuple[str, Any]]) -> dict[str, Any]:
+        pairs.extend(found)
+        return dict(found)
+
+    try:
+        json.loads(message, object_pairs_hook=collect)
+    except (ValueError, RecursionError):
+        return False  # Chromium will not understand it either
+    methods = {value for key, value in pairs if key == "method" and isinstance(value, str)}
+    if _CREATE_CONTEXT in methods and any(key == "proxyServer" for key, _ in pairs):
+        return True
+    nested = (
+        [value for key, value in pairs if key == "message" and isinstance(value, str)] if _NESTED in methods else []
+    )
+    return any(asks_for_own_proxy(text.encode()) for text in nested)

@@ -1,0 +1,62 @@
+"""How the application is run: aiohttp's runner, with what aiohttp refuses by itself told in our shape."""
+
+from __future__ import annotations
+
+import logging
+
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+from chaser_server.tokens import new_uuid7
+from chaser_server.web.middleware import error_response
+
+SHUTDOWN_SECONDS = 1.0
+
+log = logging.getLogger("chaser_server.access")
+
+
+class Runner(web.AppRunner):
+    """Runs an application; a request that is no HTTP gets its JSON error, too."""
+
+    def __init__(self, application: web.Application) -> None:
+        # Cancelled handlers would leave a create or a delete half done: a client that leaves changes nothing.
+        super().__init__(application, access_log=None, handler_cancellation=False, shutdown_timeout=SHUTDOWN_SECONDS)
+
+    async def _make_server(self) -> web.Server:
+        made = await super()._make_server()
+        return _Front(
+            made.request_handler, request_factory=made.request_factory, handler_cancellation=False, access_log=None
+        )
+
+
+class _Front(web.Server):
+    """Makes one `_Conversation` for each connection."""
+
+    def __call__(self) -> RequestHandler:
+        return _Conversation(self, loop=self._loop, **self._kwargs)
+
+
+class _Conversation(RequestHandler):
+    """One connection. What its parser cannot read never reaches a middleware."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> web.StreamResponse:
+        if request.writer.output_size > 0:
+            raise ConnectionError("the answer has begun already")
+        request_id = f"req_{new_uuid7()}"
+        if status < 500:
+            log.info("a request from %s cannot be read: %s", request.remote, message, extra={"request_id": request_id})
+            response = error_response(status, "invalid_request", f"this is no HTTP request: {_first_line(message)}")
+        else:
+            log.error("request %s failed", request_id, exc_info=exc)
+            response = error_response(500, "internal_error", f"this is our fault; the log names request {request_id}")
+        response.headers["X-Request-Id"] = request_id
+        response.force_close()
+        return response
+
+
+def _first_line(message: str | None) -> str:
+    return (message or "it cannot be parsed").strip().partition("\n")[0]

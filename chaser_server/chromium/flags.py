@@ -48,6 +48,7 @@ _ALWAYS = (
     "--disable-hang-monitor",
     "--disable-popup-blocking",
     "--disable-renderer-backgrounding",
+    "--keep-alive-for-test",  # a script may close its last page and open another: only Browser.close ends a browser
     # No graphics card here: composite in software, WebGL by SwiftShader.
     "--disable-gpu",
     "--enable-unsafe-swiftshader",

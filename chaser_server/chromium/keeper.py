@@ -16,6 +16,7 @@ from typing import Any
 
 from chaser_server.chromium.cdp import CdpError, Event
 from chaser_server.chromium.devtools import DevTools
+from chaser_server.chromium.identity import NAVIGATOR_PLATFORM, user_agent_override
 from chaser_server.chromium.profiles import Profile
 
 _ONLY_PAGES = [{"type": "page", "exclude": False}]
@@ -31,6 +32,7 @@ class PageKeeper:
     def __init__(self, devtools: DevTools, profile: Profile) -> None:
         self._devtools = devtools
         self._profile = profile
+        self._version = ""
         self._user_agent: str | None = None
         self._context = ""
         self._sessions: dict[str, str] = {}  # our CDP session id -> target id, of pages to be dressed
@@ -40,8 +42,8 @@ class PageKeeper:
         """Connect and dress what is there; returns the user agent that pages see."""
         await self._devtools.open(path, self._on_event)
         about = await self._devtools.call("Browser.getVersion")
-        major = int(about["product"].partition("/")[2].partition(".")[0])
-        self._user_agent = self._profile.user_agent(major)
+        self._version = about["product"].partition("/")[2]
+        self._user_agent = self._profile.user_agent(int(self._version.partition(".")[0]))
         targets = (await self._devtools.call("Target.getTargets"))["targetInfos"]
         self._context = next((target["browserContextId"] for target in targets if target["type"] == "page"), "")
         if self._profile.mobile or self._profile.touch:
@@ -96,6 +98,10 @@ class PageKeeper:
                 self._spawn(self._dress(event.params["sessionId"]))
         elif event.method == "Target.detachedFromTarget":
             self._sessions.pop(event.params["sessionId"], None)
+        elif event.method == "Target.targetInfoChanged" and self._profile.mobile:
+            target_id = event.params["targetInfo"]["targetId"]
+            for session_id in [each for each, dressed in self._sessions.items() if dressed == target_id]:
+                self._spawn(self._repeat_platform(session_id))
 
     @contextlib.asynccontextmanager
     async def _front_page(self) -> AsyncIterator[str]:
@@ -140,6 +146,11 @@ class PageKeeper:
         with contextlib.suppress(*_GONE):
             await asyncio.gather(*calls)
 
+    async def _repeat_platform(self, session_id: str) -> None:
+        """Say `navigator.platform` again: when a page changes its process, any other client's session unsays it."""
+        with contextlib.suppress(*_GONE):
+            await self._devtools.call("Emulation.setNavigatorOverrides", {"platform": NAVIGATOR_PLATFORM}, session_id)
+
     async def _dress_all_again(self) -> None:
         waited = 0.0
         for moment in _AGAIN_SECONDS:
@@ -158,28 +169,22 @@ class PageKeeper:
             "screenWidth": screen_width,
             "screenHeight": screen_height,
         }
-        calls: list[tuple[str, dict[str, Any]]] = [("Emulation.setDeviceMetricsOverride", metrics)]
+        portrait = profile.width < profile.height
+        orientation = {"type": "portraitPrimary" if portrait else "landscapePrimary", "angle": 0 if portrait else 90}
+        # Chromium passes over metrics that it was told before, even if another client has undone them: say them in two
+        # ways that mean the same.
+        calls: list[tuple[str, dict[str, Any]]] = [
+            ("Emulation.setDeviceMetricsOverride", metrics),
+            ("Emulation.setDeviceMetricsOverride", {**metrics, "screenOrientation": orientation}),
+        ]
         if self._user_agent is not None and profile.mobile:
-            calls.append(("Emulation.setUserAgentOverride", self._identity(self._user_agent)))
+            override = user_agent_override(profile, self._user_agent, self._version)
+            calls.append(("Emulation.setUserAgentOverride", override))
         if profile.touch:
             calls.append(("Emulation.setTouchEmulationEnabled", {"enabled": True, "maxTouchPoints": 5}))
             from_mouse = {"enabled": True, "configuration": "mobile"}
             calls.append(("Emulation.setEmitTouchEventsForMouse", from_mouse))
         return calls
-
-    def _identity(self, user_agent: str) -> dict[str, Any]:
-        """The user agent with client hints that match it; Chromium fills in its own brands."""
-        hints = {
-            "platform": "Android",
-            "platformVersion": self._profile.platform_version,
-            "architecture": "",
-            "model": self._profile.model,
-            "mobile": True,
-        }
-        identity: dict[str, Any] = {"userAgent": user_agent, "platform": "Linux armv81", "userAgentMetadata": hints}
-        if self._profile.locale:
-            identity["acceptLanguage"] = self._profile.locale
-        return identity
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.create_task(work, name="page-keeper")

@@ -21,7 +21,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def api(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Api]:
-    async with served(tmp_path_factory.mktemp("server"), {"cdp": {"ping_seconds": 1}}) as running:
+    tables = {"cdp": {"ping_seconds": 1}, "server": {"allowed_origins": ["https://tool.example"]}}
+    async with served(tmp_path_factory.mktemp("server"), tables) as running:
         yield running
 
 

@@ -170,9 +170,7 @@ async def test_another_workspaces_session_answers_as_none_would(fake_api: Api, w
     assert (await fake_api.get(session["id"]))["status"] == "ready"
 
 
-@pytest.mark.parametrize(
-    "path", ["/", "/v1/", "/v1/session", "/v1/sessions/", "/v2/sessions", "/v1/sessions/a/b"]
-)
+@pytest.mark.parametrize("path", ["/", "/v1/", "/v1/session", "/v1/sessions/", "/v2/sessions", "/v1/sessions/a/b"])
 async def test_an_unknown_path_is_not_found(fake_api: Api, path: str) -> None:
     for key in (None, ""):
         check(await fake_api.ask("GET", path, key=key), 404, "not_found")

@@ -63,6 +63,16 @@ async def test_a_server_told_to_stop_ends_its_sessions_tells_their_clients_and_e
     assert rows(tmp_path / "data") == [("closed", "abandoned_orphan")] * 2
 
 
+async def test_a_server_told_to_stop_while_browsers_come_up_waits_for_none_of_them(tmp_path: Path) -> None:
+    async with server_process(tmp_path / "data") as server:
+        await asyncio.gather(*(server.api.create() for _ in range(6)))
+        living = descendants(server.pid)
+        assert await server.stop() == 0
+        assert [each.command for each in living if each.lives] == []
+        assert not any("Traceback" in line for line in server.output)
+    assert rows(tmp_path / "data") == [("closed", "abandoned_orphan")] * 6
+
+
 async def test_a_server_that_was_killed_leaves_orphans_that_are_gone_before_the_next_ones_first_answer(
     tmp_path: Path,
 ) -> None:

@@ -134,12 +134,15 @@ class Sandbox:
 
     async def _begin(self, stderr: int, info: int | None, plan: Mapping[str, object]) -> None:
         """Listen to what the programs say, learn the pid of the sandbox's init, and tell the doorman what to run."""
-        await asyncio.get_running_loop().connect_read_pipe(lambda: self._stderr, os.fdopen(stderr, "rb", 0))
-        if info is not None:
-            information = await asyncio.to_thread(_read_all, info)
-            if not information:
-                raise await self._refusal("bubblewrap could not build the sandbox")
-            self._inner_pid = int(json.loads(information)["child-pid"])
+        with ExitStack() as undo:
+            if info is not None:
+                undo.callback(os.close, info)
+            await asyncio.get_running_loop().connect_read_pipe(lambda: self._stderr, os.fdopen(stderr, "rb", 0))
+            if info is not None:
+                information = await _read_all(info)
+                if not information:
+                    raise await self._refusal("bubblewrap could not build the sandbox")
+                self._inner_pid = int(json.loads(information)["child-pid"])
         try:
             await self._tell(plan)
         except OSError as error:
@@ -272,12 +275,18 @@ def _files_inside(passed_on: ExitStack, info: int) -> bubblewrap.Descriptors:
     )
 
 
-def _read_all(descriptor: int) -> bytes:
-    with os.fdopen(descriptor, "rb") as reader:
-        return reader.read()
+async def _read_all(pipe: int) -> bytes:
+    """What comes out of a pipe up to its end. No thread: one that waits here could not be cancelled."""
+    data = b""
+    while True:
+        await _readable(pipe)
+        part = os.read(pipe, 4096)
+        if not part:
+            return data
+        data += part
 
 
-async def _readable(sock: socket.socket) -> None:
+async def _readable(sock: socket.socket | int) -> None:
     """Wait until `sock` has something to read, without reading it: descriptors come with the bytes."""
     loop = asyncio.get_running_loop()
     ready = loop.create_future()

@@ -129,6 +129,7 @@ class SessionService:
     async def events(self, workspace_id: str, session_id: str) -> list[SessionEvent]:
         """The timeline of a session. Raises `SessionNotFound`."""
         await self.get(workspace_id, session_id)
+        await self.catch_up()  # who saw an end finds its cause
         return await self._store.events(session_id)
 
     async def ledger(self, workspace_id: str, session_id: str) -> list[LedgerRow]:

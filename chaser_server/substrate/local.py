@@ -212,50 +212,60 @@ class LocalSubstrate:
 
     async def launch(self, profile: str, *, egress: ByteCount, on_event: OnEvent) -> LocalBrowser:
         async with self._launches:
-            seconds = self._config.launch_timeout_seconds
-            try:
-                async with asyncio.timeout(seconds):
-                    return await self._launch(self._profiles[profile], egress, on_event)
-            except TimeoutError as error:
-                raise LaunchFailed(f"the browser did not come up within {seconds:g} s") from error
+            return await self._launch(self._profiles[profile], egress, on_event)
 
     async def close(self) -> None:
         self._encoder.close()
 
     async def _launch(self, profile: Profile, egress: ByteCount, on_event: OnEvent) -> LocalBrowser:
-        stack = AsyncExitStack()
+        stack, sandbox = AsyncExitStack(), None
         try:
-            proxy = EgressProxy(
-                count=egress,
-                policy=self._policy,
-                on_event=on_event,
-                upstreams=self._upstreams,
-                region=profile.region or None,
-                bypass=self._direct,
-                max_bytes=profile.max_egress_bytes or None,
-            )
-            sandbox = await process.start(partial(self._program, profile), self._walls, name=self._instance)
-            stack.push_async_callback(sandbox.kill)
-            stack.push_async_callback(proxy.close)
-            browser = LocalBrowser(
-                sandbox,
-                stack,
-                profile=profile,
-                proxy=proxy,
-                isolated=self._walls.isolated,
-                preview=self._preview,
-                encoder=self._encoder,
-            )
-            self._browsers.add(browser)
-            stack.callback(self._browsers.discard, browser)
-            on_event("launched", {"pid": sandbox.pid})
-            await browser.start()
+            async with asyncio.timeout(self._config.launch_timeout_seconds):
+                proxy = self._proxy(profile, egress, on_event)
+                sandbox = await process.start(partial(self._program, profile), self._walls, name=self._instance)
+                stack.push_async_callback(sandbox.kill)
+                stack.push_async_callback(proxy.close)
+                browser = LocalBrowser(
+                    sandbox,
+                    stack,
+                    profile=profile,
+                    proxy=proxy,
+                    isolated=self._walls.isolated,
+                    preview=self._preview,
+                    encoder=self._encoder,
+                )
+                self._browsers.add(browser)
+                stack.callback(self._browsers.discard, browser)
+                on_event("launched", {"pid": sandbox.pid})
+                await browser.start()
         except BaseException as error:
             await asyncio.shield(stack.aclose())
-            if isinstance(error, LaunchFailed) or not isinstance(error, Exception):
+            if not isinstance(error, Exception):
                 raise
-            raise LaunchFailed(f"the browser did not come up: {error or type(error).__name__}") from error
+            raise self._failure(error, "" if sandbox is None else sandbox.stderr_tail) from error
         return browser
+
+    def _proxy(self, profile: Profile, egress: ByteCount, on_event: OnEvent) -> EgressProxy:
+        return EgressProxy(
+            count=egress,
+            policy=self._policy,
+            on_event=on_event,
+            upstreams=self._upstreams,
+            region=profile.region or None,
+            bypass=self._direct,
+            max_bytes=profile.max_egress_bytes or None,
+        )
+
+    def _failure(self, error: Exception, stderr_tail: str) -> LaunchFailed:
+        """Why a launch failed, with what the programs inside said last: that is most often the cause."""
+        if isinstance(error, LaunchFailed) and error.stderr_tail:
+            return error
+        why = str(error) or type(error).__name__
+        if isinstance(error, TimeoutError):
+            why = f"it took more than {self._config.launch_timeout_seconds:g} s"
+        last_words = stderr_tail.strip().rpartition("\n")[2]
+        said = f"; its last words: {last_words}" if last_words else ""
+        return LaunchFailed(f"the browser did not come up: {why}{said}", stderr_tail=stderr_tail)
 
     def _program(self, profile: Profile, places: Places) -> Program:
         isolated = self._walls.isolated

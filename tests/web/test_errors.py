@@ -14,9 +14,11 @@ import pytest
 
 from chaser_server import app
 from chaser_server.config import parse
+from chaser_server.errors import StorageFailed
 from chaser_server.model import utc_now
 from chaser_server.sessions.service import SessionService
 from chaser_server.store.database import Database
+from chaser_server.store.sessions import SessionStore
 from chaser_server.store.workspaces import WorkspaceStore
 from chaser_server.tokens import new_key
 from tests.api import Answer, Api
@@ -284,6 +286,34 @@ async def test_a_crash_of_ours_is_told_with_the_id_that_stands_in_the_log(
     assert answer.headers["X-Request-Id"] in answer.json["error"]["message"]
     assert answer.headers["X-Request-Id"] in caplog.text
     assert b"secret" not in answer.body
+
+
+async def test_a_full_disk_refuses_what_is_new_and_nothing_else(
+    fake_api: Api, substrate: FakeSubstrate, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def full(*_: object) -> None:
+        raise StorageFailed("the database cannot be written: database or disk is full")
+
+    session = await fake_api.ready()
+    with monkeypatch.context() as patched:
+        patched.setattr(SessionStore, "insert", full)
+        refused = await fake_api.ask("POST", "/v1/sessions")
+        check(refused, 500, "internal_error", "database or disk is full")
+        assert refused.headers["X-Request-Id"] in caplog.text
+        assert (await fake_api.get(session["id"]))["status"] == "ready"
+    assert len(substrate.browsers) == 1
+    await fake_api.create()
+
+
+async def test_a_key_is_valid_though_its_use_cannot_be_noted(
+    fake_api: Api, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def full(*_: object) -> None:
+        raise StorageFailed("the database cannot be written: database or disk is full")
+
+    monkeypatch.setattr(WorkspaceStore, "touch_key", full)
+    assert (await fake_api.ask("GET", "/v1/sessions")).status == 200
+    assert "the use of a key was not noted" in caplog.text
 
 
 async def raw(api: Api, request: bytes) -> tuple[int, dict[str, str], Any]:

@@ -25,21 +25,28 @@ from chaser_server.egress.dial import is_this_machine
 from chaser_server.egress.policy import Policy, Rules, is_loopback
 from chaser_server.egress.upstream import Upstream, UpstreamPool
 from chaser_server.errors import ConfigError, MachineError
+from chaser_server.model import utc_now
 from chaser_server.sandbox import orphans
 from chaser_server.sandbox.process import Walls
 from chaser_server.sessions.bookkeeper import Bookkeeper
 from chaser_server.sessions.reaper import Reaper
 from chaser_server.sessions.rounds import every
 from chaser_server.sessions.service import SessionService
+from chaser_server.signing import Signer
 from chaser_server.store.database import Database
+from chaser_server.store.secrets import load_secret
 from chaser_server.store.sessions import SessionStore
 from chaser_server.store.workspaces import WorkspaceStore
 from chaser_server.substrate.local import LocalSubstrate
 from chaser_server.tokens import is_key, new_key
+from chaser_server.web.links import LINK_LIFE
 from chaser_server.web.routes import build_application
 from chaser_server.web.runner import Runner
 
 DATABASE_NAME = "chaser.db"
+URL_NAME = "url"
+"""Where a running server answers, for the commands beside it."""
+SIGNING_SECRET = "signing"
 REAP_SECONDS = 0.25
 SYSTEM_PYTHON = "/usr/bin/python3"
 _LAST_WORDS_SECONDS = 0.5
@@ -49,11 +56,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A server that answers. `first_key` is the secret made at the very first start, else None."""
+    """A server that answers.
+
+    `first_key` is the secret made at the very first start, else None; `sign_in_url` opens the dashboard, once.
+    """
 
     url: str
     service: SessionService
     first_key: str | None
+    sign_in_url: str
 
 
 @asynccontextmanager
@@ -69,6 +80,7 @@ async def serving(config: Config, *, imported_key: str = "") -> AsyncIterator[Se
         database = await Database.open(data_dir / DATABASE_NAME)
         stack.push_async_callback(database.close)
         store, workspaces = SessionStore(database), WorkspaceStore(database)
+        signer = Signer(await load_secret(database, SIGNING_SECRET))
         first_key = await _first_key(workspaces, imported_key)
         listener = stack.enter_context(_listen(*config.server.address))
         substrate = await _local_substrate(config, data_dir, listener)
@@ -78,7 +90,7 @@ async def serving(config: Config, *, imported_key: str = "") -> AsyncIterator[Se
             log.warning("closed %d sessions that an earlier start left open", orphaned)
         reaper = Reaper(service=service, idle_seconds=config.limits.idle_seconds)
         bookkeeper = Bookkeeper(service=service, store=store)
-        application = build_application(config=config, service=service, workspaces=workspaces)
+        application = build_application(config=config, service=service, workspaces=workspaces, signer=signer)
         stack.push_async_callback(_in_time, service.settle, _LAST_WORDS_SECONDS)  # what leaving clients still note
         runner = Runner(application)
         await runner.setup()
@@ -87,7 +99,19 @@ async def serving(config: Config, *, imported_key: str = "") -> AsyncIterator[Se
         await stack.enter_async_context(every(config.metering.flush_seconds, bookkeeper.flush, name="bookkeeper"))
         stack.push_async_callback(_in_time, service.drain, config.server.drain_seconds)
         await web.SockSite(runner, listener).start()
-        yield Server(url=_url(listener), service=service, first_key=first_key)
+        url = _url(listener)
+        (data_dir / URL_NAME).write_text(url, encoding="utf-8")
+        stack.callback((data_dir / URL_NAME).unlink, missing_ok=True)
+        default = await workspaces.ensure_default()
+        yield Server(
+            url=url, service=service, first_key=first_key, sign_in_url=sign_in_url(config, signer, default.id, url)
+        )
+
+
+def sign_in_url(config: Config, signer: Signer, workspace_id: str, url: str) -> str:
+    """A link that signs one browser in to the dashboard of a workspace, once, within a quarter of an hour."""
+    token = signer.sign_link(workspace_id, utc_now() + LINK_LIFE)
+    return f"{config.server.public_url.rstrip('/') or url}/dashboard/login?token={token}"
 
 
 async def _in_time(work: Callable[[], Awaitable[None]], seconds: float) -> None:
@@ -138,6 +162,7 @@ async def _local_substrate(config: Config, data_dir: Path, listener: socket.sock
     )
     return LocalSubstrate(
         config=config.browser,
+        preview=config.preview,
         executable=executable.path,
         chrome_major=await chrome_major(executable.path, data_dir),
         profiles=await _profiles(config, data_dir),

@@ -60,6 +60,9 @@ def _parser() -> argparse.ArgumentParser:
     check.set_defaults(run=_doctor)
     setup = commands.add_parser("setup", help="install what the server needs: Chromium, Xvfb, bubblewrap")
     setup.add_argument("--dev", action="store_true", help="also what the tests need")
+    login = commands.add_parser("login", parents=[common], help="print a one-time sign-in link for the dashboard")
+    login.add_argument("--workspace", default="default", metavar="NAME")
+    login.set_defaults(run=_login)
     _add_keys(commands, common)
     _add_workspaces(commands, common)
     bench = commands.add_parser("bench", parents=[common], help="measure this machine: relay, sessions")
@@ -166,6 +169,7 @@ async def _serve(options: argparse.Namespace, config: Config) -> int:
     async with serving(config, imported_key=os.environ.get("CHASER_KEY", "")) as server:
         if server.first_key is not None:
             print(_welcome(server.url, server.first_key), flush=True)
+        print(f"dashboard (sign-in link, good once): {server.sign_in_url}", flush=True)
         print(f"chaser-server {__version__} ready on {server.url}", flush=True)
         await stop.wait()
         print("chaser-server is closing its sessions", flush=True)
@@ -205,19 +209,29 @@ def _bench(options: argparse.Namespace, config: Config) -> int:
 
 
 @asynccontextmanager
-async def _workspaces(config: Config) -> AsyncIterator[Any]:
-    """The stored workspaces; works beside a running server, for SQLite is shared."""
+async def _database(config: Config) -> AsyncIterator[Any]:
+    """The database; works beside a running server, for SQLite is shared."""
     from chaser_server.app import DATABASE_NAME
     from chaser_server.store.database import Database
-    from chaser_server.store.workspaces import WorkspaceStore
 
     database = await Database.open(config.data_dir / DATABASE_NAME)
     try:
-        store = WorkspaceStore(database)
-        await store.ensure_default()
-        yield store
+        await _stored(database).ensure_default()
+        yield database
     finally:
         await database.close()
+
+
+def _stored(database: Any) -> Any:
+    from chaser_server.store.workspaces import WorkspaceStore
+
+    return WorkspaceStore(database)
+
+
+@asynccontextmanager
+async def _workspaces(config: Config) -> AsyncIterator[Any]:
+    async with _database(config) as database:
+        yield _stored(database)
 
 
 async def _named(store: Any, name: str) -> Workspace:
@@ -225,6 +239,21 @@ async def _named(store: Any, name: str) -> Workspace:
     if workspace is None:
         raise NotFound(f"there is no workspace named {name!r}; see: chaser-server workspaces list")
     return workspace
+
+
+async def _login(options: argparse.Namespace, config: Config) -> int:
+    from chaser_server.app import SIGNING_SECRET, URL_NAME, sign_in_url
+    from chaser_server.signing import Signer
+    from chaser_server.store.secrets import load_secret
+
+    address = config.data_dir / URL_NAME
+    if not address.exists():
+        raise NotFound(f"no server is running on the data directory {config.data_dir}")
+    async with _database(config) as database:
+        workspace = await _named(_stored(database), options.workspace)
+        signer = Signer(await load_secret(database, SIGNING_SECRET))
+    print(sign_in_url(config, signer, workspace.id, address.read_text(encoding="utf-8")))
+    return 0
 
 
 async def _create_key(options: argparse.Namespace, config: Config) -> int:

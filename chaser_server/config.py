@@ -140,6 +140,23 @@ class CdpConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class PreviewConfig:
+    """The live view."""
+
+    fps: float = _setting(5.0, low=0.1, high=30)
+    max_fps: float = _setting(30.0, low=0.1, high=60)
+    token_seconds: float = _setting(300.0, low=1, high=86400)
+
+
+@dataclass(frozen=True, slots=True)
+class DashboardConfig:
+    """The web pages."""
+
+    password: str = field(default="", repr=False)
+    session_hours: float = _setting(12.0, low=0.1, high=24 * 365)
+
+
+@dataclass(frozen=True, slots=True)
 class MeteringConfig:
     """Which counted channels make up `bytes_up` and `bytes_down`."""
 
@@ -162,6 +179,8 @@ class Config:
     limits: LimitsConfig = field(default_factory=LimitsConfig)
     cdp: CdpConfig = field(default_factory=CdpConfig)
     egress: EgressConfig = field(default_factory=EgressConfig)
+    preview: PreviewConfig = field(default_factory=PreviewConfig)
+    dashboard: DashboardConfig = field(default_factory=DashboardConfig)
     metering: MeteringConfig = field(default_factory=MeteringConfig)
     profiles: dict[str, ProfileConfig] = field(default_factory=_builtin_profiles)
     upstreams: tuple[UpstreamConfig, ...] = ()

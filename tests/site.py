@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import TracebackType
 from typing import Self
 
@@ -9,13 +10,18 @@ from aiohttp import WSMsgType, web
 
 
 class Site:
-    """Serves a page with a title, one that sets a cookie, one that echoes what it got, and a WebSocket echo."""
+    """Serves a page with a title, one that sets a cookie, one that echoes what it got, and a WebSocket echo.
+
+    `visits` has the headers of every request to /visit, a page of a phone's width.
+    """
 
     def __init__(self) -> None:
+        self.visits: asyncio.Queue[dict[str, str]] = asyncio.Queue()
         application = web.Application()
         application.add_routes(
             [
                 web.get("/", self._page),
+                web.get("/visit", self._visit),
                 web.get("/set-cookie", self._set_cookie),
                 web.get("/echo", self._echo),
                 web.get("/big", self._big),
@@ -43,6 +49,11 @@ class Site:
 
     async def _page(self, request: web.Request) -> web.Response:
         body = "<!doctype html><title>A local site</title><h1>Hello from the site</h1>"
+        return web.Response(text=body, content_type="text/html")
+
+    async def _visit(self, request: web.Request) -> web.Response:
+        self.visits.put_nowait(dict(request.headers))
+        body = '<!doctype html><meta name="viewport" content="width=device-width"><title>Visited</title>'
         return web.Response(text=body, content_type="text/html")
 
     async def _set_cookie(self, request: web.Request) -> web.Response:

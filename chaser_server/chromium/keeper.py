@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+from collections.abc import AsyncIterator
 from typing import Any
 
 from chaser_server.chromium.cdp import CdpError, Event
@@ -20,6 +21,7 @@ from chaser_server.chromium.profiles import Profile
 _ONLY_PAGES = [{"type": "page", "exclude": False}]
 # A client's disconnect reaches Chromium at some moment behind ours; dressing is idempotent, so do it more than once.
 _AGAIN_SECONDS = (0.05, 0.3, 1.0)
+_FOCUS_SECONDS = 0.5
 _GONE = (CdpError, ConnectionError, TimeoutError)
 
 
@@ -58,18 +60,24 @@ class PageKeeper:
             self._spawn(self._dress_all_again())
 
     async def capture(self) -> bytes:
-        """A PNG of the newest page, as Chromium draws it. For browsers without a screen."""
-        targets = (await self._devtools.call("Target.getTargets", {"filter": _ONLY_PAGES}))["targetInfos"]
-        if not targets:
-            raise CdpError("no page is open")
-        attach = {"targetId": targets[0]["targetId"], "flatten": True}
-        session_id = (await self._devtools.call("Target.attachToTarget", attach))["sessionId"]
-        try:
+        """A PNG of the page in front, as Chromium draws it. For browsers without a screen."""
+        async with self._front_page() as session_id:
             picture = await self._devtools.call("Page.captureScreenshot", {"format": "png"}, session_id)
-        finally:
-            with contextlib.suppress(*_GONE):
-                await self._devtools.call("Target.detachFromTarget", {"sessionId": session_id})
         return base64.b64decode(picture["data"])
+
+    async def insert_text(self, text: str) -> None:
+        """Put text into whatever has the focus, as an input method would. A page that cannot take it does not."""
+        with contextlib.suppress(*_GONE):
+            async with self._front_page() as session_id:
+                await self._devtools.call("Input.insertText", {"text": text}, session_id)
+
+    async def dispatch_touch(self, action: str, points: tuple[tuple[int, int, int], ...]) -> None:
+        """Several fingers on the page in front: (id, x, y) of those that are down."""
+        touches = [{"id": number, "x": x, "y": y} for number, x, y in points] if action in ("start", "move") else []
+        params = {"type": f"touch{action.capitalize()}", "touchPoints": touches}
+        with contextlib.suppress(*_GONE):
+            async with self._front_page() as session_id:
+                await self._devtools.call("Input.dispatchTouchEvent", params, session_id)
 
     async def close(self) -> None:
         """Stop keeping, and close the connection."""
@@ -88,6 +96,35 @@ class PageKeeper:
                 self._spawn(self._dress(event.params["sessionId"]))
         elif event.method == "Target.detachedFromTarget":
             self._sessions.pop(event.params["sessionId"], None)
+
+    @contextlib.asynccontextmanager
+    async def _front_page(self) -> AsyncIterator[str]:
+        """Our CDP session with the page that has the focus, or else the newest. Raises `CdpError` without any."""
+        targets = (await self._devtools.call("Target.getTargets", {"filter": _ONLY_PAGES}))["targetInfos"]
+        attached: list[str] = []
+        try:
+            for target in targets:
+                attach = {"targetId": target["targetId"], "flatten": True}
+                attached.append((await self._devtools.call("Target.attachToTarget", attach))["sessionId"])
+                if len(targets) == 1 or await self._has_focus(attached[-1]):
+                    yield attached[-1]
+                    return
+            if not attached:
+                raise CdpError("no page is open")
+            yield attached[0]
+        finally:
+            for session_id in attached:
+                with contextlib.suppress(*_GONE):
+                    await self._devtools.call("Target.detachFromTarget", {"sessionId": session_id})
+
+    async def _has_focus(self, session_id: str) -> bool:
+        question = {"expression": "document.hasFocus()", "returnByValue": True}
+        try:
+            async with asyncio.timeout(_FOCUS_SECONDS):  # a page with an open alert does not answer
+                answer = await self._devtools.call("Runtime.evaluate", question, session_id)
+        except TimeoutError:
+            return False
+        return bool(answer["result"].get("value"))
 
     async def _enlarge(self, target_id: str) -> None:
         """Make a page's window full screen, so that page (x, y) is screen (x, y)."""

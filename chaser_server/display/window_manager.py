@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import socket
 import struct
@@ -21,20 +22,17 @@ from xcffib import xproto
 from chaser_server.display.windows import Stack, Window, changed_states, placement
 from chaser_server.errors import LaunchFailed
 
+log = logging.getLogger(__name__)
+
 _SUPPORTED = (
     "_NET_SUPPORTED", "_NET_SUPPORTING_WM_CHECK", "_NET_WM_NAME", "_NET_WM_STATE", "_NET_WM_STATE_FULLSCREEN",
     "_NET_WM_STATE_MAXIMIZED_VERT", "_NET_WM_STATE_MAXIMIZED_HORZ", "_NET_WM_STATE_ABOVE", "_NET_ACTIVE_WINDOW",
     "_NET_CLIENT_LIST", "_NET_CLOSE_WINDOW", "_NET_FRAME_EXTENTS", "_NET_WM_WINDOW_TYPE", "_NET_WORKAREA",
 )  # fmt: skip
 _ATOMS = (
-    *_SUPPORTED,
-    "_NET_WM_WINDOW_TYPE_NORMAL",
-    "_NET_WM_WINDOW_TYPE_NOTIFICATION",
-    "UTF8_STRING",
-    "WM_STATE",
-    "WM_PROTOCOLS",
-    "WM_DELETE_WINDOW",
-)
+    *_SUPPORTED, "_NET_WM_WINDOW_TYPE_NORMAL", "_NET_WM_WINDOW_TYPE_NOTIFICATION", "UTF8_STRING", "WM_STATE",
+    "WM_PROTOCOLS", "WM_DELETE_WINDOW",
+)  # fmt: skip
 _NORMAL_STATE = 1  # ICCCM 4.1.3.1
 _MAX_PROPERTY_WORDS = 64  # of a property that a client wrote: longer lists are cut
 
@@ -80,7 +78,10 @@ class WindowManager:
     def _run(self) -> None:
         try:
             self._serve()
+        except xcffib.ConnectionException as error:  # the X server has gone, or `close` was called
+            self._refuse(error)
         except Exception as error:  # an X server may say anything; it ends here, never in the loop
+            log.exception("the window manager has ended")
             self._refuse(error)
         finally:
             with self._lock:

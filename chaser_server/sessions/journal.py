@@ -24,15 +24,14 @@ class Journal:
         self._late: deque[Write] = deque()
         self._turn = asyncio.Lock()
 
-    @property
-    def late(self) -> int:
-        """How many writes wait for the disk."""
-        return len(self._late)
-
     async def write(self, write: Write) -> None:
         """Write now, or as soon as the disk takes it, behind what was handed in before."""
-        self._late.append(write)
+        self.add(write)
         await self.catch_up()
+
+    def add(self, write: Write) -> None:
+        """Take a place in the order now; the writing is done by whoever catches up next."""
+        self._late.append(write)
 
     async def catch_up(self) -> None:
         """Try what waits; returns when all is written, or when the disk refuses."""

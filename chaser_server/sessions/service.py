@@ -1,8 +1,7 @@
 """Sessions as their users know them: asked for, watched, used and ended. The only place where one changes.
 
 Every change follows the same order: claim in memory before the first await, write to the store, then act. A session
-ends exactly once, whoever comes first; its burial (killing the browser) goes on behind the answer. When the disk is
-full nothing new begins, but what is open goes on and ends as ever, and its record waits in the journal.
+ends exactly once, whoever comes first; its burial (killing the browser) goes on behind the answer.
 """
 
 from __future__ import annotations
@@ -153,11 +152,17 @@ class SessionService:
         running = await self._open_session(workspace_id, session_id)
         await self.end(running, EndedReason.CLIENT_DELETE)
 
-    async def screenshot(self, workspace_id: str, session_id: str) -> bytes:
-        """The screen as PNG. Raises `SessionNotFound`, `SessionNotReady` or `SessionNotOpen`."""
+    async def ready_session(self, workspace_id: str, session_id: str) -> RunningSession:
+        """A session of this workspace that is up. Raises `SessionNotFound`, `SessionNotReady` or `SessionNotOpen`."""
         running = await self._open_session(workspace_id, session_id)
-        if running.browser is None or running.record.status is Status.CREATING:
+        if running.record.status is Status.CREATING:
             raise SessionNotReady("the session is still being created; wait with GET ?wait=ready")
+        return running
+
+    async def screenshot(self, workspace_id: str, session_id: str) -> bytes:
+        """The screen as PNG. Raises as `ready_session`."""
+        running = await self.ready_session(workspace_id, session_id)
+        assert running.browser is not None, "a ready session has a browser"
         return await running.browser.screenshot()
 
     async def open_door(self, session_id: str, hold_seconds: float, owner: str | None) -> RunningSession:
@@ -196,8 +201,8 @@ class SessionService:
     def note(self, running: RunningSession, kind: str, detail: dict[str, object]) -> None:
         """Add a line to the timeline of a session, behind whatever is under way."""
         event = SessionEvent(at=utc_now(), kind=kind, detail=detail)
-        write = partial(self._store.add_event, running.record.id, event)
-        task = asyncio.create_task(self._journal.write(write), name=f"note-{kind}")
+        self._journal.add(partial(self._store.add_event, running.record.id, event))
+        task = asyncio.create_task(self._journal.catch_up(), name=f"note-{kind}")
         self._writes.add(task)
         task.add_done_callback(self._writes.discard)
 

@@ -21,6 +21,25 @@ class Exit:
     stderr_tail: str
 
 
+class ViewerSocket(Protocol):
+    """One viewer's WebSocket, as the live view uses it; see `live.seams.Socket` for the whole contract."""
+
+    async def send_bytes(self, data: bytes) -> None: ...
+
+    async def send_text(self, text: str) -> None: ...
+
+    async def receive_text(self) -> str | None: ...
+
+    async def close(self, code: int, reason: str) -> None: ...
+
+
+class View(Protocol):
+    """A browser's live view."""
+
+    async def serve(self, socket: ViewerSocket, *, may_drive: bool) -> None:
+        """Serve one viewer until it goes or is cancelled; whatever it held down is let go then."""
+
+
 class Browser(Protocol):
     """One launched Chromium with its sandbox, display and egress. Belongs to whoever launched it."""
 
@@ -62,6 +81,9 @@ class Browser(Protocol):
 
     async def screenshot(self) -> bytes:
         """A PNG of the screen as a person would see it. Raises `SubstrateUnavailable` when there is none."""
+
+    async def view(self) -> View:
+        """Its live view, one for all viewers. Raises `SubstrateUnavailable` when there can be none."""
 
     async def exited(self) -> Exit:
         """Wait until the browser is gone, by itself or by `close`."""

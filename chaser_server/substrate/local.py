@@ -20,18 +20,23 @@ from chaser_server.chromium.flags import chromium_argv, environment
 from chaser_server.chromium.guard import asks_for_own_proxy
 from chaser_server.chromium.keeper import PageKeeper
 from chaser_server.chromium.profiles import Profile, device_name
-from chaser_server.config import BrowserConfig
-from chaser_server.display.framebuffer import Framebuffer, ScreenLost, encode_png
+from chaser_server.config import BrowserConfig, PreviewConfig
+from chaser_server.display.framebuffer import Framebuffer, encode_png
+from chaser_server.display.input import Input
+from chaser_server.display.screen import Screen
 from chaser_server.display.window_manager import WindowManager
 from chaser_server.display.xvfb import xvfb_argv
 from chaser_server.egress.policy import Policy, Rules
 from chaser_server.egress.proxy import EgressProxy
 from chaser_server.egress.upstream import UpstreamPool
-from chaser_server.errors import LaunchFailed, SubstrateUnavailable
+from chaser_server.errors import LaunchFailed, ScreenLost, SubstrateUnavailable
+from chaser_server.live.encoder import Encoder
+from chaser_server.live.view import Facts, LiveView
 from chaser_server.model import ByteCount, LedgerRow
 from chaser_server.sandbox import process
 from chaser_server.sandbox.process import Places, Program, Sandbox, Walls
 from chaser_server.substrate.base import Exit, OnEvent
+from chaser_server.substrate.driver import NativeDriver
 
 _USR = Path("/usr")
 
@@ -40,7 +45,15 @@ class LocalBrowser:
     """A Chromium in its sandbox on this machine."""
 
     def __init__(
-        self, sandbox: Sandbox, stack: AsyncExitStack, profile: Profile, proxy: EgressProxy, *, isolated: bool
+        self,
+        sandbox: Sandbox,
+        stack: AsyncExitStack,
+        *,
+        profile: Profile,
+        proxy: EgressProxy,
+        isolated: bool,
+        preview: PreviewConfig,
+        encoder: Encoder,
     ) -> None:
         self._sandbox = sandbox
         self._proxy = proxy
@@ -49,6 +62,10 @@ class LocalBrowser:
         self._devtools = DevTools(self.connect_devtools)
         self._keeper = PageKeeper(self._devtools, profile)
         self._framebuffer: Framebuffer | None = None
+        self._preview = preview
+        self._encoder = encoder
+        self._view: LiveView | None = None
+        self._view_turn = asyncio.Lock()
         self._closing: asyncio.Task[None] | None = None
         self.devtools_port = 0
         self.devtools_path = ""
@@ -103,6 +120,15 @@ class LocalBrowser:
         except (ScreenLost, CdpError, ConnectionError, TimeoutError) as error:
             raise SubstrateUnavailable(f"no picture of the screen: {error}") from error
 
+    async def view(self) -> LiveView:
+        async with self._view_turn:
+            if self._view is None:
+                try:
+                    self._view = await self._open_view()
+                except (LaunchFailed, ScreenLost) as error:
+                    raise SubstrateUnavailable(f"no live view of the screen: {error.message}") from error
+            return self._view
+
     async def exited(self) -> Exit:
         code = await self._sandbox.exited()
         return Exit(code, self._sandbox.stderr_tail)
@@ -118,6 +144,22 @@ class LocalBrowser:
         descriptor, _ = await self._sandbox.ask("framebuffer")
         self._framebuffer = Framebuffer(descriptor)
         self._stack.callback(self._framebuffer.close)
+
+    async def _open_view(self) -> LiveView:
+        """Made for the first viewer, kept for the next: without viewers it does nothing."""
+        descriptor, _ = await self._sandbox.ask("framebuffer")
+        screen = await Screen.open(descriptor, await self._socket("display"))
+        self._stack.callback(screen.close)
+        screen_input = await Input.open(await self._socket("display"))
+        self._stack.callback(screen_input.close)
+        return LiveView(
+            source=screen,
+            driver=NativeDriver(screen_input, self._keeper),
+            encoder=self._encoder,
+            facts=Facts(backend="xvfb", native_input=True, touch="emulated" if self._profile.touch else "none"),
+            fps=self._preview.fps,
+            max_fps=self._preview.max_fps,
+        )
 
     async def _socket(self, want: str) -> socket.socket:
         descriptor, _ = await self._sandbox.ask(want)
@@ -138,6 +180,7 @@ class LocalSubstrate:
         self,
         *,
         config: BrowserConfig,
+        preview: PreviewConfig,
         executable: Path,
         chrome_major: int,
         profiles: dict[str, Profile],
@@ -148,6 +191,8 @@ class LocalSubstrate:
         instance: str,
     ) -> None:
         self._config = config
+        self._preview = preview
+        self._encoder = Encoder()
         self._executable = executable
         self._chrome_major = chrome_major
         self._profiles = profiles
@@ -175,7 +220,7 @@ class LocalSubstrate:
                 raise LaunchFailed(f"the browser did not come up within {seconds:g} s") from error
 
     async def close(self) -> None:
-        """Nothing here outlives its browser."""
+        self._encoder.close()
 
     async def _launch(self, profile: Profile, egress: ByteCount, on_event: OnEvent) -> LocalBrowser:
         stack = AsyncExitStack()
@@ -192,7 +237,15 @@ class LocalSubstrate:
             sandbox = await process.start(partial(self._program, profile), self._walls, name=self._instance)
             stack.push_async_callback(sandbox.kill)
             stack.push_async_callback(proxy.close)
-            browser = LocalBrowser(sandbox, stack, profile, proxy, isolated=self._walls.isolated)
+            browser = LocalBrowser(
+                sandbox,
+                stack,
+                profile=profile,
+                proxy=proxy,
+                isolated=self._walls.isolated,
+                preview=self._preview,
+                encoder=self._encoder,
+            )
             self._browsers.add(browser)
             stack.callback(self._browsers.discard, browser)
             on_event("launched", {"pid": sandbox.pid})

@@ -7,12 +7,16 @@ from aiohttp import web
 from chaser_server.config import Config
 from chaser_server.model import ApiKey, Workspace
 from chaser_server.sessions.service import SessionService
+from chaser_server.signing import Signer
 from chaser_server.web.auth import Doorkeeper
+from chaser_server.web.links import UsedLinks
 from chaser_server.web.outside import Outside
 
 CONFIG = web.AppKey("config", Config)
 DOORKEEPER = web.AppKey("doorkeeper", Doorkeeper)
 OUTSIDE = web.AppKey("outside", Outside)
+SIGNER = web.AppKey("signer", Signer)
+USED_LINKS = web.AppKey("used_links", UsedLinks)
 SERVICE = web.AppKey("service", SessionService)
 
 KEY = web.RequestKey("key", ApiKey)

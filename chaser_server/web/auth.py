@@ -42,6 +42,14 @@ class Doorkeeper:
         await self._touch(key, now)
         return key, workspace
 
+    async def workspace(self, workspace_id: str) -> Workspace | None:
+        """The workspace with that id."""
+        return await self._workspaces.get(workspace_id)
+
+    async def default_workspace(self) -> Workspace:
+        """The workspace that a password opens."""
+        return await self._workspaces.ensure_default()
+
     async def _touch(self, key: ApiKey, now: datetime) -> None:
         last = self._touched.get(key.id)
         if last is None or now - last >= _TOUCH_EVERY:

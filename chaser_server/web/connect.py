@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from aiohttp import web
 
 from chaser_server.errors import LaunchFailed, NotFound, SubstrateUnavailable
-from chaser_server.model import ByteCount
+from chaser_server.model import ByteCount, Status
 from chaser_server.relay.gate import MessageGate
 from chaser_server.relay.splice import UpgradeRefused, join
 from chaser_server.relay.tunnel import Relay
@@ -36,15 +36,38 @@ async def discover(request: web.Request) -> web.Response:
     """/sessions/{session_id}/json…: what can be connected to, with URLs that lead back here."""
     running, browser = await _enter(request)
     session_id = running.record.id
-    path = discovery.browser_path(request.match_info["tail"], request.query_string)
+    path = discovery.browser_path(request.match_info["tail"], request.rel_url.raw_query_string)
     if path is None:
         raise NotFound("there is nothing at this path")
-    status, content_type, body = await browser.fetch_devtools(request.method, path)
+    if path.startswith("/json/new") and request.method != "PUT":
+        raise web.HTTPMethodNotAllowed(request.method, ["PUT"])
+    body = await _fetch(browser, request.method, path)
     query = urlencode({"key": request.query["key"]}) if "key" in request.query else ""
     session_url = request.app[OUTSIDE].cdp_url(request, session_id)
-    if not path.startswith("/json/protocol"):
+    if path.startswith(("/json/activate", "/json/close")):
+        return web.Response(body=body, content_type="text/plain")
+    if path != "/json/protocol":
         body = discovery.rewrite(body, session_url=session_url, query=query)
-    return web.Response(status=status, body=body, content_type=content_type)
+    return web.Response(body=body, content_type="application/json")
+
+
+async def protocol(request: web.Request) -> web.Response:
+    """GET /json/protocol: what DevTools offers, told by any browser that is up, for all are the same Chromium."""
+    request.app[OUTSIDE].check_origin(request)
+    for running in request.app[SERVICE].running:
+        if running.record.status is Status.READY and running.browser is not None:
+            body = await _fetch(running.browser, "GET", "/json/protocol")
+            return web.Response(body=body, content_type="application/json")
+    raise SubstrateUnavailable("no browser is up that could tell its protocol; create a session first")
+
+
+async def _fetch(browser: Browser, method: str, path: str) -> bytes:
+    """What the browser answers; its refusals become our errors, in its words."""
+    status, _, body = await browser.fetch_devtools(method, path)
+    if status == 200:
+        return body
+    said = body.decode("utf-8", "replace").strip() or f"the browser answered {status}"
+    raise NotFound(said) if status == 404 else SubstrateUnavailable(said)
 
 
 async def _enter(request: web.Request) -> tuple[RunningSession, Browser]:

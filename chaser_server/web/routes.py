@@ -6,10 +6,12 @@ from aiohttp import web
 
 from chaser_server.config import Config
 from chaser_server.sessions.service import SessionService
+from chaser_server.signing import Signer
 from chaser_server.store.workspaces import WorkspaceStore
-from chaser_server.web import connect, operations, sessions
-from chaser_server.web.appkeys import CONFIG, DOORKEEPER, OUTSIDE, SERVICE
+from chaser_server.web import connect, operations, preview, sessions, signin
+from chaser_server.web.appkeys import CONFIG, DOORKEEPER, OUTSIDE, SERVICE, SIGNER, USED_LINKS
 from chaser_server.web.auth import Doorkeeper
+from chaser_server.web.links import UsedLinks
 from chaser_server.web.middleware import BODY_LIMIT_BYTES, answer_errors, log_requests
 from chaser_server.web.outside import Outside
 
@@ -24,21 +26,32 @@ ROUTES = (
     web.post(f"{_SESSION}/screenshot", sessions.screenshot),
     web.get(f"{_SESSION}/events", sessions.events),
     web.get(f"{_SESSION}/egress", sessions.egress),
+    web.post(f"{_SESSION}/preview-token", preview.mint),
+    web.get(f"{_DOOR}/preview", preview.stream),
+    web.get("/dashboard/login", signin.use_link),
+    web.post("/dashboard/login", signin.use_password),
+    web.post("/dashboard/logout", signin.sign_out),
     web.get(_DOOR, connect.browser_socket),
     web.get(f"{_DOOR}/", connect.browser_socket),
     web.get(_DOOR + "/devtools/{kind:browser|page}/{target}", connect.target_socket),
     web.get(_DOOR + "{tail:/json(/.*)?}", connect.discover),
-    web.put(_DOOR + "{tail:/json/new}", connect.discover),
+    web.put(_DOOR + "{tail:/json/new/?}", connect.discover),
+    web.get("/json/protocol", connect.protocol),
+    web.get("/json/protocol/", connect.protocol),
     web.get("/healthz", operations.healthz),
     web.get("/readyz", operations.readyz),
 )
 
 
-def build_application(*, config: Config, service: SessionService, workspaces: WorkspaceStore) -> web.Application:
+def build_application(
+    *, config: Config, service: SessionService, workspaces: WorkspaceStore, signer: Signer
+) -> web.Application:
     """The aiohttp application. Raises `ConfigError` for a setting that only the web room understands."""
     application = web.Application(middlewares=[log_requests, answer_errors], client_max_size=BODY_LIMIT_BYTES)
     application[CONFIG] = config
     application[SERVICE] = service
+    application[SIGNER] = signer
+    application[USED_LINKS] = UsedLinks()
     application[DOORKEEPER] = Doorkeeper(workspaces)
     application[OUTSIDE] = Outside(
         public_url=config.server.public_url,

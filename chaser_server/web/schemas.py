@@ -46,6 +46,15 @@ def parse_create(body: bytes) -> tuple[str, int]:
     return profile, ttl
 
 
+def parse_preview(body: bytes) -> bool:
+    """Whether the preview token that is asked for may drive."""
+    value = parse_object(body, ("input",))
+    may_drive = value.get("input", True)
+    if not isinstance(may_drive, bool):
+        raise InvalidRequest("input must be true or false")
+    return may_drive
+
+
 def parse_integer(query: Mapping[str, str], name: str, *, default: int, low: int, high: int) -> int:
     """A whole number from the query string. Raises `InvalidRequest` naming it and its range."""
     text = query.get(name)
@@ -91,6 +100,11 @@ def parse_cursor(query: Mapping[str, str]) -> tuple[datetime, str] | None:
 def timestamp(moment: datetime | None) -> str | None:
     """RFC 3339 in UTC with microseconds and `Z`."""
     return None if moment is None else moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def short_timestamp(moment: datetime) -> str:
+    """RFC 3339 in UTC with milliseconds and `Z`."""
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
 
 
 def render_created(session: Session, cdp_url: str) -> dict[str, Any]:

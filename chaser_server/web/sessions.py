@@ -7,15 +7,18 @@ from aiohttp import web
 from chaser_server.errors import InvalidRequest
 from chaser_server.model import SessionSpec
 from chaser_server.web import schemas
-from chaser_server.web.appkeys import CONFIG, DOORKEEPER, KEY, OUTSIDE, SERVICE, SESSION_ID, WORKSPACE
+from chaser_server.web.appkeys import CONFIG, KEY, OUTSIDE, SERVICE, SESSION_ID, WORKSPACE
+from chaser_server.web.identity import authenticate
 
 
 async def create(request: web.Request) -> web.Response:
     """POST /v1/sessions"""
-    await _authenticate(request)
+    await authenticate(request)
     profile, ttl_seconds = schemas.parse_create(await request.read())
     workspace = request[WORKSPACE]
-    spec = SessionSpec(workspace_id=workspace.id, key_id=request[KEY].id, profile=profile, ttl_seconds=ttl_seconds)
+    key = request.get(KEY)
+    key_id = None if key is None else key.id
+    spec = SessionSpec(workspace_id=workspace.id, key_id=key_id, profile=profile, ttl_seconds=ttl_seconds)
     session = await request.app[SERVICE].create(spec, workspace)
     request[SESSION_ID] = session.id
     body = schemas.render_created(session, request.app[OUTSIDE].cdp_url(request, session.id))
@@ -24,7 +27,7 @@ async def create(request: web.Request) -> web.Response:
 
 async def show(request: web.Request) -> web.Response:
     """GET /v1/sessions/{session_id}, with ?wait=ready&timeout=N as soon as it has left `creating`"""
-    workspace_id, session_id = await _authenticate(request), request.match_info["session_id"]
+    workspace_id, session_id = await authenticate(request), request.match_info["session_id"]
     wait = request.query.get("wait")
     if wait not in (None, "ready"):
         raise InvalidRequest("wait must be 'ready'")
@@ -41,7 +44,7 @@ async def show(request: web.Request) -> web.Response:
 
 async def listing(request: web.Request) -> web.Response:
     """GET /v1/sessions"""
-    workspace_id = await _authenticate(request)
+    workspace_id = await authenticate(request)
     limit = schemas.parse_integer(
         request.query, "limit", default=schemas.LIMIT_DEFAULT, low=schemas.LIMIT_LOW, high=schemas.LIMIT_HIGH
     )
@@ -67,21 +70,21 @@ async def listing(request: web.Request) -> web.Response:
 
 async def delete(request: web.Request) -> web.Response:
     """DELETE /v1/sessions/{session_id}"""
-    workspace_id = await _authenticate(request)
+    workspace_id = await authenticate(request)
     await request.app[SERVICE].delete(workspace_id, request.match_info["session_id"])
     return web.Response(status=204)
 
 
 async def screenshot(request: web.Request) -> web.Response:
     """POST /v1/sessions/{session_id}/screenshot"""
-    workspace_id = await _authenticate(request)
+    workspace_id = await authenticate(request)
     picture = await request.app[SERVICE].screenshot(workspace_id, request.match_info["session_id"])
     return web.Response(body=picture, content_type="image/png")
 
 
 async def events(request: web.Request) -> web.Response:
     """GET /v1/sessions/{session_id}/events"""
-    workspace_id, session_id = await _authenticate(request), request.match_info["session_id"]
+    workspace_id, session_id = await authenticate(request), request.match_info["session_id"]
     service = request.app[SERVICE]
     timeline = await service.events(workspace_id, session_id)
     return web.json_response(schemas.render_events(await service.get(workspace_id, session_id), timeline))
@@ -89,13 +92,6 @@ async def events(request: web.Request) -> web.Response:
 
 async def egress(request: web.Request) -> web.Response:
     """GET /v1/sessions/{session_id}/egress: who got its bytes"""
-    workspace_id, session_id = await _authenticate(request), request.match_info["session_id"]
+    workspace_id, session_id = await authenticate(request), request.match_info["session_id"]
     rows = await request.app[SERVICE].ledger(workspace_id, session_id)
     return web.json_response(schemas.render_ledger(rows))
-
-
-async def _authenticate(request: web.Request) -> str:
-    """Note whose request this is; returns the workspace's id."""
-    key, workspace = await request.app[DOORKEEPER].identify(request.headers.get("Authorization"))
-    request[KEY], request[WORKSPACE] = key, workspace
-    return workspace.id

@@ -145,6 +145,19 @@ async def test_fullscreen_is_entered_and_left_as_a_client_asks(client: Client):
     assert client.atom("_NET_WM_STATE_MAXIMIZED_VERT") in client.read(window, "_NET_WM_STATE")
 
 
+async def test_a_notification_is_taken_away_and_other_unmanaged_windows_stay(client: Client):
+    kind, notification = client.atom("_NET_WM_WINDOW_TYPE"), client.atom("_NET_WM_WINDOW_TYPE_NOTIFICATION")
+    menu, bubble, normal = client.window(50, 50), client.window(60, 60), client.window(300, 200)
+    for window in (menu, bubble):
+        client.core.ChangeWindowAttributes(window, xproto.CW.OverrideRedirect, [1])
+    client.property(bubble, kind, xproto.Atom.ATOM, [notification])
+    client.core.MapWindow(menu)
+    client.core.MapWindow(bubble)
+    await client.wait_for(lambda event: isinstance(event, xproto.UnmapNotifyEvent) and event.window == bubble)
+    assert client.core.GetGeometry(menu).reply().width == 50
+    assert await client.show(normal) == (0, 0, 1280, 720)
+
+
 async def test_a_window_asks_for_the_focus_and_gets_it(client: Client):
     first, second = client.window(500, 300), client.window(500, 300)
     await client.show(first)

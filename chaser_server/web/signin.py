@@ -1,0 +1,64 @@
+"""Signing in to the dashboard: by a one-time link, or by the operator's password."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from datetime import timedelta
+
+from aiohttp import web
+
+from chaser_server.errors import Forbidden, NotFound
+from chaser_server.model import utc_now
+from chaser_server.web.appkeys import CONFIG, DOORKEEPER, OUTSIDE, SIGNER, USED_LINKS
+from chaser_server.web.identity import COOKIE
+
+HOME = "/dashboard"
+_WRONG_PASSWORD_SECONDS = 1.0
+_MAX_PASSWORD_BYTES = 4096
+
+
+async def use_link(request: web.Request) -> web.Response:
+    """GET /dashboard/login?token=…: sign in by a one-time link."""
+    now = utc_now()
+    sign_in = request.app[SIGNER].read_link(request.query.get("token", ""), now)
+    if not request.app[USED_LINKS].use(sign_in.nonce, sign_in.expires_at, now):
+        raise Forbidden("this sign-in link was used before; `python -m chaser_server login` makes another")
+    return _signed_in(request, sign_in.workspace_id)
+
+
+async def use_password(request: web.Request) -> web.Response:
+    """POST /dashboard/login with a form's `password`: sign in to the default workspace."""
+    request.app[OUTSIDE].check_origin(request)
+    configured = request.app[CONFIG].dashboard.password
+    if not configured:
+        raise NotFound("no password is set; `python -m chaser_server login` makes a sign-in link")
+    given = str((await request.post()).get("password", ""))
+    if not hmac.compare_digest(given.encode()[:_MAX_PASSWORD_BYTES], configured.encode()):
+        await asyncio.sleep(_WRONG_PASSWORD_SECONDS)  # makes guessing slow; a connection guesses one at a time
+        raise web.HTTPSeeOther(f"{HOME}/sign-in?wrong=1")
+    workspace = await request.app[DOORKEEPER].default_workspace()
+    return _signed_in(request, workspace.id)
+
+
+async def sign_out(request: web.Request) -> web.Response:
+    """POST /dashboard/logout"""
+    request.app[OUTSIDE].check_origin(request)
+    response = web.Response(status=303, headers={"Location": f"{HOME}/sign-in"})
+    response.del_cookie(COOKIE, path="/")
+    return response
+
+
+def _signed_in(request: web.Request, workspace_id: str) -> web.Response:
+    life = timedelta(hours=request.app[CONFIG].dashboard.session_hours)
+    response = web.Response(status=303, headers={"Location": HOME})
+    response.set_cookie(
+        COOKIE,
+        request.app[SIGNER].sign_cookie(workspace_id, utc_now() + life),
+        max_age=int(life.total_seconds()),
+        httponly=True,
+        samesite="Strict",
+        secure=request.app[OUTSIDE].base(request).startswith("https"),
+        path="/",
+    )
+    return response

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chaser_server import app
+from tests.api import Api
+from tests.conftest import served
+from tests.substrates import FakeSubstrate
+
+ServeFake = Callable[..., Awaitable[Api]]
+
+
+def furnish(monkeypatch: pytest.MonkeyPatch, substrate: FakeSubstrate) -> None:
+    """Let the next server have this substrate instead of the machine's."""
+
+    async def the_fake(*_: object) -> FakeSubstrate:
+        return substrate
+
+    monkeypatch.setattr(app, "_local_substrate", the_fake)
+
+
+@pytest.fixture
+async def serve_fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ServeFake]:
+    """Start a whole server whose browsers are fake: `api = await serve_fake(SlowSubstrate(), limits={...})`."""
+    async with AsyncExitStack() as stack:
+
+        async def start(substrate: FakeSubstrate, **tables: dict[str, Any]) -> Api:
+            furnish(monkeypatch, substrate)
+            return await stack.enter_async_context(served(tmp_path / "data", tables))
+
+        yield start
+
+
+@pytest.fixture
+async def substrate() -> FakeSubstrate:
+    """The substrate of `fake_api`."""
+    return FakeSubstrate()
+
+
+@pytest.fixture
+async def fake_api(serve_fake: ServeFake, substrate: FakeSubstrate) -> Api:
+    """A whole server with fake browsers that behave."""
+    return await serve_fake(substrate)

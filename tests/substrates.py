@@ -53,6 +53,9 @@ class FakeBrowser:
     async def exited(self) -> Exit:
         return await asyncio.shield(self._gone)
 
+    async def cut_network(self) -> None:
+        pass
+
     async def close(self) -> None:
         self.closed = True
         self.die(KILLED.code)

@@ -289,10 +289,14 @@ class SessionService:
         burial = asyncio.create_task(self._bury(running), name=f"bury-{running.record.id}")
         self._burials.add(burial)
         burial.add_done_callback(self._burials.discard)
+        if running.browser is not None:
+            await running.browser.cut_network()  # so that the counts that are stored now are the last
         await self._journal.write(partial(self._forget, running, detail))
 
     async def _forget(self, running: RunningSession, detail: dict[str, object]) -> None:
         """Store the end; until that is done, the record in memory is the true one."""
+        if running.browser is not None:
+            await self._store.save_ledger(running.record.id, running.browser.ledger())
         await self._store.mark_ended(running.record, detail)
         self._running.pop(running.record.id, None)
 

@@ -88,6 +88,9 @@ class Browser(Protocol):
     async def exited(self) -> Exit:
         """Wait until the browser is gone, by itself or by `close`."""
 
+    async def cut_network(self) -> None:
+        """Cut every connection that it has to the network, at once; no byte moves or is counted after this returns."""
+
     async def close(self) -> None:
         """Cut its network, end its processes and leave nothing; returns when that is so. May be called again."""
 

@@ -133,6 +133,9 @@ class LocalBrowser:
         code = await self._sandbox.exited()
         return Exit(code, self._sandbox.stderr_tail)
 
+    async def cut_network(self) -> None:
+        await self._proxy.close()
+
     async def close(self) -> None:
         if self._closing is None:
             self._closing = asyncio.create_task(self._stack.aclose(), name=f"browser-close-{self._sandbox.pid}")

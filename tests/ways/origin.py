@@ -1,4 +1,4 @@
-"""A web site whose door counts: what its sockets took and gave, below HTTP and below TLS, by the kernel's own numbers."""
+"""A web site whose door counts: what its sockets took and gave, below HTTP and TLS, by the kernel's own numbers."""
 
 from __future__ import annotations
 

@@ -11,10 +11,13 @@ from chaser_server.signing import Signer
 from chaser_server.web.auth import Doorkeeper
 from chaser_server.web.links import UsedLinks
 from chaser_server.web.outside import Outside
+from chaser_server.web.pages import Assets, Pages
 
+ASSETS = web.AppKey("assets", Assets)
 CONFIG = web.AppKey("config", Config)
 DOORKEEPER = web.AppKey("doorkeeper", Doorkeeper)
 OUTSIDE = web.AppKey("outside", Outside)
+PAGES = web.AppKey("pages", Pages)
 SIGNER = web.AppKey("signer", Signer)
 USED_LINKS = web.AppKey("used_links", UsedLinks)
 SERVICE = web.AppKey("service", SessionService)

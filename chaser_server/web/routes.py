@@ -8,12 +8,13 @@ from chaser_server.config import Config
 from chaser_server.sessions.service import SessionService
 from chaser_server.signing import Signer
 from chaser_server.store.workspaces import WorkspaceStore
-from chaser_server.web import connect, operations, preview, sessions, signin
-from chaser_server.web.appkeys import CONFIG, DOORKEEPER, OUTSIDE, SERVICE, SIGNER, USED_LINKS
+from chaser_server.web import connect, dashboard, operations, preview, sessions, signin
+from chaser_server.web.appkeys import ASSETS, CONFIG, DOORKEEPER, OUTSIDE, PAGES, SERVICE, SIGNER, USED_LINKS
 from chaser_server.web.auth import Doorkeeper
 from chaser_server.web.links import UsedLinks
 from chaser_server.web.middleware import BODY_LIMIT_BYTES, answer_errors, log_requests
 from chaser_server.web.outside import Outside
+from chaser_server.web.pages import Assets, Pages
 
 _SESSION = "/v1/sessions/{session_id}"
 _DOOR = "/sessions/{session_id}"
@@ -28,6 +29,14 @@ ROUTES = (
     web.get(f"{_SESSION}/egress", sessions.egress),
     web.post(f"{_SESSION}/preview-token", preview.mint),
     web.get(f"{_DOOR}/preview", preview.stream),
+    web.get("/dashboard", dashboard.sessions),
+    web.get("/dashboard/sessions/{session_id}", dashboard.session),
+    web.get("/dashboard/embed-example", dashboard.embed_example),
+    web.get("/dashboard/data/sessions", dashboard.list_data),
+    web.get("/dashboard/data/sessions/{session_id}", dashboard.session_data),
+    web.get("/dashboard/data/sessions/{session_id}/thumbnail", dashboard.thumbnail),
+    web.get("/dashboard/static/{name}", dashboard.asset),
+    web.get("/dashboard/sign-in", dashboard.sign_in),
     web.get("/dashboard/login", signin.use_link),
     web.post("/dashboard/login", signin.use_password),
     web.post("/dashboard/logout", signin.sign_out),
@@ -53,10 +62,12 @@ def build_application(
     application[SIGNER] = signer
     application[USED_LINKS] = UsedLinks()
     application[DOORKEEPER] = Doorkeeper(workspaces)
-    application[OUTSIDE] = Outside(
+    outside = application[OUTSIDE] = Outside(
         public_url=config.server.public_url,
         trusted_proxies=config.server.trusted_proxies,
         allowed_origins=config.server.allowed_origins,
     )
+    application[PAGES] = Pages(outside)
+    application[ASSETS] = Assets()
     application.add_routes(ROUTES)
     return application

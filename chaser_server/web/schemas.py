@@ -140,13 +140,16 @@ def render_session(session: Session, cdp_url: str, metering: Collection[str]) ->
     }
 
 
+def render_channels(session: Session) -> dict[str, dict[str, int]]:
+    """A session's byte counts, each channel apart."""
+    return {channel: {"up": session.bytes[channel].up, "down": session.bytes[channel].down} for channel in Channel}
+
+
 def render_events(session: Session, events: Collection[SessionEvent]) -> dict[str, Any]:
     """A session's timeline with its channels apart."""
     return {
         "object": "list",
-        "bytes": {
-            channel: {"up": session.bytes[channel].up, "down": session.bytes[channel].down} for channel in Channel
-        },
+        "bytes": render_channels(session),
         "data": [{"at": timestamp(event.at), "kind": event.kind, "detail": event.detail} for event in events],
     }
 

@@ -47,7 +47,7 @@ class Player {
   #options;
   #view;
   #status = {
-    state: "connecting", reason: "", width: 0, height: 0, fps: 0, latencyMs: 0, bytes: 0,
+    state: "connecting", reason: "", width: 0, height: 0, latencyMs: 0, bytes: 0,
     driving: false, driver: null, asking: [], you: null,
   };
   #socket = null;
@@ -70,7 +70,7 @@ class Player {
   }
 
   get status() {
-    return { ...this.#status };
+    return { ...this.#status, fps: this.#drawn.filter((at) => at > Date.now() - 2000).length / 2 };
   }
 
   focus() {
@@ -221,7 +221,6 @@ class Player {
   #measure(grabbedAt) {
     const now = Date.now();
     this.#drawn = [...this.#drawn.filter((at) => at > now - 2000), now];
-    this.#status.fps = this.#drawn.length / 2;
     this.#status.latencyMs = Math.max(0, now - grabbedAt);
     if (now - this.#lastReport > 1000) this.#tell({});
   }

@@ -187,9 +187,7 @@ async def test_another_workspaces_session_is_not_found(person: Person, fake_api:
 
 
 @pytest.mark.parametrize("origin", [None, "https://evil.example", "null"])
-async def test_a_foreign_page_changes_nothing(
-    person: Person, fake_api: Api, origin: str | None
-) -> None:
+async def test_a_foreign_page_changes_nothing(person: Person, fake_api: Api, origin: str | None) -> None:
     await person.signed_in()
     session = await fake_api.ready()
     headers = {"Origin": origin} if origin else {}
@@ -257,4 +255,6 @@ async def test_a_thumbnail_is_a_small_picture_that_leaves_no_trace(api: Api) -> 
             first = await someone.ask("GET", path, headers={"If-None-Match": first.headers["ETag"]})
         row = (await someone.ask("GET", path.removesuffix("/thumbnail"))).json
         assert (row["viewers"], row["channels"]["preview"]) == (0, {"up": 0, "down": 0})
+        await api.delete(session["id"])
+        assert (await someone.ask("GET", path)).status == 204
     assert "viewer_connected" not in [event["kind"] for event in await api.events(session["id"])]

@@ -222,7 +222,7 @@ class Player {
     const now = Date.now();
     this.#drawn = [...this.#drawn.filter((at) => at > now - 2000), now];
     this.#status.latencyMs = Math.max(0, now - grabbedAt);
-    if (now - this.#lastReport > 1000) this.#tell({});
+    if (this.#drawn.length === 1 || now - this.#lastReport > 1000) this.#tell({});
   }
 
   #tell(change) {

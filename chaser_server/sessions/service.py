@@ -52,13 +52,22 @@ log = logging.getLogger(__name__)
 class SessionService:
     """Creates, shows and ends sessions."""
 
-    def __init__(self, *, store: SessionStore, substrate: Substrate, limits: LimitsConfig) -> None:
+    def __init__(
+        self,
+        *,
+        store: SessionStore,
+        audit: AuditLog,
+        substrate: Substrate,
+        rehearsal: Substrate,
+        limits: LimitsConfig,
+    ) -> None:
+        """`rehearsal` makes the browsers of sessions that have none."""
         self._store = store
+        self._audit = audit
         self._substrate = substrate
+        self._rehearsal = rehearsal
         self._limits = limits
-        self._running: dict[str, RunningSession] = {}
-        self._burials: set[asyncio.Task[None]] = set()
-        self._writes: set[asyncio.Task[None]] = set()
+        self._queue = FairQueue()
         self._journal = Journal()
         self._draining = False
 

@@ -26,6 +26,7 @@ _STATUS: dict[str, int] = {
     errors.SessionNotReady.code: 409,
     errors.SessionNotOpen.code: 409,
     errors.ConcurrencyLimit.code: 429,
+    errors.RateLimited.code: 429,
     errors.SubstrateUnavailable.code: 503,
 }
 

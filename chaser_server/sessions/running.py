@@ -9,7 +9,7 @@ from typing import Protocol
 
 from chaser_server.lifecycle import OPEN
 from chaser_server.model import ByteCount, ByteTotal, Channel, Counted, Session, Status, utc_now
-from chaser_server.substrate.base import Browser
+from chaser_server.substrate.base import Browser, Substrate
 
 
 class Client(Protocol):
@@ -22,11 +22,12 @@ class Client(Protocol):
 class RunningSession:
     """One open session. Only `SessionService` changes its record; anybody may read it.
 
-    `life` is the task that launches and then watches the browser; `settled` is set when the session has left
-    `creating`; `failure` says why it could not start; `quiet_since` is when its last client left.
+    `substrate` makes its browser; `life` is the task that launches and then watches it; `settled` is set when the
+    session has left `creating`; `failure` says why it could not start; `quiet_since` is when its last client left.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, substrate: Substrate) -> None:
+        self.substrate = substrate
         self.egress = ByteCount()
         self.cdp = ByteTotal()
         self.preview = ByteTotal()

@@ -17,6 +17,7 @@ from functools import partial
 from chaser_server import lifecycle
 from chaser_server.config import LimitsConfig
 from chaser_server.errors import (
+    ConcurrencyLimit,
     InvalidRequest,
     LaunchFailed,
     PaymentRequired,
@@ -39,7 +40,9 @@ from chaser_server.model import (
     utc_now,
 )
 from chaser_server.sessions.journal import Journal
+from chaser_server.sessions.queue import FairQueue, Waiter
 from chaser_server.sessions.running import RunningSession
+from chaser_server.store.audit import AuditLog
 from chaser_server.store.sessions import SessionStore
 from chaser_server.substrate.base import Browser, Substrate
 from chaser_server.tokens import new_uuid7
@@ -68,6 +71,9 @@ class SessionService:
         self._rehearsal = rehearsal
         self._limits = limits
         self._queue = FairQueue()
+        self._running: dict[str, RunningSession] = {}
+        self._burials: set[asyncio.Task[None]] = set()
+        self._writes: set[asyncio.Task[None]] = set()
         self._journal = Journal()
         self._draining = False
 
@@ -81,6 +87,11 @@ class SessionService:
         """The open sessions."""
         return [running for running in self._running.values() if running.is_open]
 
+    @property
+    def waiting(self) -> dict[str, int]:
+        """How many creates wait for a place, by workspace."""
+        return self._queue.lengths()
+
     async def recover(self) -> int:
         """Close what an earlier life of the server left open; returns how many. Call before the first request."""
         orphans = await self._store.open_sessions()
@@ -90,34 +101,27 @@ class SessionService:
             await self._store.mark_ended(ended, {"reason": ended.ended_reason})
         return len(orphans)
 
-    async def create(self, spec: SessionSpec, workspace: Workspace) -> Session:
+    async def create(self, spec: SessionSpec, workspace: Workspace, *, wait_seconds: float = 0) -> Session:
         """Start a session and return its record at once; the browser comes up behind it.
 
-        The session is stored when this returns. Raises `InvalidRequest` for an unknown profile, `ConcurrencyLimit`
-        without a free place, `PaymentRequired` when the egress budget is used up, `SubstrateUnavailable` while
-        draining.
+        Without a free place, wait up to `wait_seconds` for one. The session is stored when this returns. Raises
+        `InvalidRequest` for an unknown profile, `ConcurrencyLimit` without a place, `PaymentRequired` when the egress
+        budget is used up, `SubstrateUnavailable` while draining.
         """
         await self._check_budget(workspace)
-        self._admit(spec, workspace)
-        now = utc_now()
-        session = Session(
-            id=f"sess_{new_uuid7()}",
-            workspace_id=spec.workspace_id,
-            key_id=spec.key_id,
-            profile=spec.profile,
-            status=Status.CREATING,
-            created_at=now,
-            expires_at=now + timedelta(seconds=spec.ttl_seconds),
-        )
-        running = self._running[session.id] = RunningSession(session)
         try:
-            await self._store.insert(session)
+            running = self._claim(spec, workspace)
+        except ConcurrencyLimit as limit:
+            running = await self._wait_for_place(spec, workspace, wait_seconds, limit)
+        try:
+            await self._store.insert(running.record)
         except BaseException:
-            self._running.pop(session.id, None)
+            self._running.pop(running.record.id, None)
+            self._serve_queue()
             raise
         if running.is_open:  # a shutdown may have come in between
-            running.life = asyncio.create_task(self._live(running), name=f"live-{session.id}")
-        return session
+            running.life = asyncio.create_task(self._live(running), name=f"live-{running.record.id}")
+        return running.record
 
     async def get(self, workspace_id: str, session_id: str) -> Session:
         """A session of this workspace, its counts live. Raises `SessionNotFound`."""
@@ -219,6 +223,7 @@ class SessionService:
     async def drain(self) -> None:
         """Take no more sessions, end those that are open, and return when nothing of them is left."""
         self._draining = True
+        self._queue.refuse_all(SubstrateUnavailable("the server is shutting down", retry_after_seconds=10))
         await asyncio.gather(*(self.end(running, EndedReason.ABANDONED_ORPHAN) for running in self.running))
         await self.settle()
 
@@ -245,6 +250,53 @@ class SessionService:
         if budget and await self._store.month_egress(workspace.id, utc_now().strftime("%Y-%m")) >= budget:
             raise PaymentRequired(f"the workspace has used up its egress budget of {budget} bytes for this month")
 
+    def _claim(self, spec: SessionSpec, workspace: Workspace) -> RunningSession:
+        """Take a place, at once, or raise what `_admit` raises."""
+        self._admit(spec, workspace)
+        now = utc_now()
+        session = Session(
+            id=f"sess_{new_uuid7()}",
+            workspace_id=spec.workspace_id,
+            key_id=spec.key_id,
+            profile=spec.profile,
+            status=Status.CREATING,
+            created_at=now,
+            expires_at=now + timedelta(seconds=spec.ttl_seconds),
+        )
+        substrate = self._rehearsal if spec.rehearsal else self._substrate
+        running = self._running[session.id] = RunningSession(session, substrate)
+        return running
+
+    async def _wait_for_place(
+        self, spec: SessionSpec, workspace: Workspace, seconds: float, limit: ConcurrencyLimit
+    ) -> RunningSession:
+        if seconds <= 0:
+            raise limit
+        waiter = Waiter(spec, workspace, asyncio.get_running_loop().create_future())
+        self._queue.join(waiter)
+        try:
+            async with asyncio.timeout(seconds):
+                return await asyncio.shield(waiter.answer)
+        except (TimeoutError, asyncio.CancelledError) as error:
+            if waiter.answer.done() and waiter.answer.exception() is None:  # a place came at the last moment
+                self._running.pop(waiter.answer.result().record.id, None)
+                self._serve_queue()
+            raise limit if isinstance(error, TimeoutError) else error from None
+        finally:
+            self._queue.leave(waiter)
+
+    def _serve_queue(self) -> None:
+        """A place may have become free."""
+
+        def place(waiter: Waiter) -> RunningSession | None:
+            try:
+                return self._claim(waiter.spec, waiter.workspace)
+            except ConcurrencyLimit:
+                return None
+
+        if not self._draining:
+            self._queue.serve(place)
+
     def _admit(self, spec: SessionSpec, workspace: Workspace) -> None:
         """Refuse a session that may not be created now."""
         if spec.profile not in self._substrate.profiles:
@@ -260,7 +312,7 @@ class SessionService:
         """Bring the browser up, then watch over it until it goes."""
         on_event = partial(self.note, running)
         try:
-            launch = self._substrate.launch(running.record.profile, egress=running.egress, on_event=on_event)
+            launch = running.substrate.launch(running.record.profile, egress=running.egress, on_event=on_event)
             browser = running.browser = await launch
         except LaunchFailed as error:
             await self._fail(running, error)
@@ -297,16 +349,30 @@ class SessionService:
         running.dismiss(GOING_AWAY, running.record.ended_reason or "error")
         burial = asyncio.create_task(self._bury(running), name=f"bury-{running.record.id}")
         self._burials.add(burial)
-        burial.add_done_callback(self._burials.discard)
+        burial.add_done_callback(self._buried)
+        self._serve_queue()
         if running.browser is not None:
             await running.browser.cut_network()  # so that the counts that are stored now are the last
         await self._journal.write(partial(self._forget, running, detail))
+
+    def _buried(self, burial: asyncio.Task[None]) -> None:
+        self._burials.discard(burial)
+        self._serve_queue()
 
     async def _forget(self, running: RunningSession, detail: dict[str, object]) -> None:
         """Store the end; until that is done, the record in memory is the true one."""
         if running.browser is not None:
             await self._store.save_ledger(running.record.id, running.browser.ledger())
         await self._store.mark_ended(running.record, detail)
+        session = running.record
+        await self._audit.append(
+            session.workspace_id,
+            "session_ended",
+            actor="server",
+            session_id=session.id,
+            status=session.status,
+            reason=session.ended_reason,
+        )
         self._running.pop(running.record.id, None)
 
     async def _bury(self, running: RunningSession) -> None:

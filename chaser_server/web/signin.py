@@ -10,8 +10,8 @@ from aiohttp import web
 
 from chaser_server.errors import Forbidden, NotFound
 from chaser_server.model import utc_now
-from chaser_server.web.appkeys import CONFIG, DOORKEEPER, OUTSIDE, SIGNER, USED_LINKS
-from chaser_server.web.identity import COOKIE
+from chaser_server.web.appkeys import AUDIT, CONFIG, DOORKEEPER, OUTSIDE, SIGNER, USED_LINKS
+from chaser_server.web.identity import COOKIE, DASHBOARD
 
 HOME = "/dashboard"
 _WRONG_PASSWORD_SECONDS = 1.0
@@ -24,7 +24,7 @@ async def use_link(request: web.Request) -> web.Response:
     sign_in = request.app[SIGNER].read_link(request.query.get("token", ""), now)
     if not request.app[USED_LINKS].use(sign_in.nonce, sign_in.expires_at, now):
         raise Forbidden("this sign-in link was used before; `python -m chaser_server login` makes another")
-    return _signed_in(request, sign_in.workspace_id)
+    return await _signed_in(request, sign_in.workspace_id, "link")
 
 
 async def use_password(request: web.Request) -> web.Response:
@@ -38,7 +38,7 @@ async def use_password(request: web.Request) -> web.Response:
         await asyncio.sleep(_WRONG_PASSWORD_SECONDS)  # makes guessing slow; a connection guesses one at a time
         raise web.HTTPSeeOther(f"{HOME}/sign-in?wrong=1")
     workspace = await request.app[DOORKEEPER].default_workspace()
-    return _signed_in(request, workspace.id)
+    return await _signed_in(request, workspace.id, "password")
 
 
 async def sign_out(request: web.Request) -> web.Response:
@@ -49,7 +49,9 @@ async def sign_out(request: web.Request) -> web.Response:
     return response
 
 
-def _signed_in(request: web.Request, workspace_id: str) -> web.Response:
+async def _signed_in(request: web.Request, workspace_id: str, way: str) -> web.Response:
+    address = request.remote or ""
+    await request.app[AUDIT].append(workspace_id, "signed_in", actor=DASHBOARD, address=address, by=way)
     life = timedelta(hours=request.app[CONFIG].dashboard.session_hours)
     response = web.Response(status=303, headers={"Location": HOME})
     response.set_cookie(

@@ -11,23 +11,18 @@ import contextlib
 import logging
 from collections.abc import Collection
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 
 from chaser_server import lifecycle
 from chaser_server.config import LimitsConfig
 from chaser_server.errors import (
-    ConcurrencyLimit,
-    InvalidRequest,
     LaunchFailed,
-    PaymentRequired,
     SessionNotFound,
     SessionNotOpen,
     SessionNotReady,
-    SubstrateUnavailable,
 )
 from chaser_server.lifecycle import Event
-from chaser_server.limits import check_places
 from chaser_server.model import (
     EndedReason,
     LedgerRow,
@@ -40,12 +35,11 @@ from chaser_server.model import (
     utc_now,
 )
 from chaser_server.sessions.journal import Journal
-from chaser_server.sessions.queue import FairQueue, Waiter
+from chaser_server.sessions.places import Places
 from chaser_server.sessions.running import RunningSession
 from chaser_server.store.audit import AuditLog
 from chaser_server.store.sessions import SessionStore
 from chaser_server.substrate.base import Browser, Substrate
-from chaser_server.tokens import new_uuid7
 
 GOING_AWAY = 1001  # RFC 6455 7.4.1: the endpoint is going away
 
@@ -67,30 +61,26 @@ class SessionService:
         """`rehearsal` makes the browsers of sessions that have none."""
         self._store = store
         self._audit = audit
-        self._substrate = substrate
-        self._rehearsal = rehearsal
-        self._limits = limits
-        self._queue = FairQueue()
-        self._running: dict[str, RunningSession] = {}
+        self._places = Places(store=store, substrate=substrate, rehearsal=rehearsal, limits=limits)
+        self._running = self._places.taken
         self._burials: set[asyncio.Task[None]] = set()
         self._writes: set[asyncio.Task[None]] = set()
         self._journal = Journal()
-        self._draining = False
 
     @property
     def draining(self) -> bool:
         """Whether the server is on its way down and takes no more sessions."""
-        return self._draining
+        return self._places.closed
 
     @property
     def running(self) -> Collection[RunningSession]:
         """The open sessions."""
-        return [running for running in self._running.values() if running.is_open]
+        return self._places.open
 
     @property
     def waiting(self) -> dict[str, int]:
         """How many creates wait for a place, by workspace."""
-        return self._queue.lengths()
+        return self._places.waiting
 
     async def recover(self) -> int:
         """Close what an earlier life of the server left open; returns how many. Call before the first request."""
@@ -108,16 +98,11 @@ class SessionService:
         `InvalidRequest` for an unknown profile, `ConcurrencyLimit` without a place, `PaymentRequired` when the egress
         budget is used up, `SubstrateUnavailable` while draining.
         """
-        await self._check_budget(workspace)
-        try:
-            running = self._claim(spec, workspace)
-        except ConcurrencyLimit as limit:
-            running = await self._wait_for_place(spec, workspace, wait_seconds, limit)
+        running = await self._places.claim(spec, workspace, wait_seconds)
         try:
             await self._store.insert(running.record)
         except BaseException:
-            self._running.pop(running.record.id, None)
-            self._serve_queue()
+            self._places.give_back(running)
             raise
         if running.is_open:  # a shutdown may have come in between
             running.life = asyncio.create_task(self._live(running), name=f"live-{running.record.id}")
@@ -222,8 +207,7 @@ class SessionService:
 
     async def drain(self) -> None:
         """Take no more sessions, end those that are open, and return when nothing of them is left."""
-        self._draining = True
-        self._queue.refuse_all(SubstrateUnavailable("the server is shutting down", retry_after_seconds=10))
+        self._places.close()
         await asyncio.gather(*(self.end(running, EndedReason.ABANDONED_ORPHAN) for running in self.running))
         await self.settle()
 
@@ -243,70 +227,6 @@ class SessionService:
         if running is None or not running.is_open:
             raise SessionNotOpen(f"the session has ended: {_why(session)}")
         return running
-
-    async def _check_budget(self, workspace: Workspace) -> None:
-        own_budget = workspace.egress_budget_bytes
-        budget = self._limits.egress_budget_bytes if own_budget is None else own_budget
-        if budget and await self._store.month_egress(workspace.id, utc_now().strftime("%Y-%m")) >= budget:
-            raise PaymentRequired(f"the workspace has used up its egress budget of {budget} bytes for this month")
-
-    def _claim(self, spec: SessionSpec, workspace: Workspace) -> RunningSession:
-        """Take a place, at once, or raise what `_admit` raises."""
-        self._admit(spec, workspace)
-        now = utc_now()
-        session = Session(
-            id=f"sess_{new_uuid7()}",
-            workspace_id=spec.workspace_id,
-            key_id=spec.key_id,
-            profile=spec.profile,
-            status=Status.CREATING,
-            created_at=now,
-            expires_at=now + timedelta(seconds=spec.ttl_seconds),
-        )
-        substrate = self._rehearsal if spec.rehearsal else self._substrate
-        running = self._running[session.id] = RunningSession(session, substrate)
-        return running
-
-    async def _wait_for_place(
-        self, spec: SessionSpec, workspace: Workspace, seconds: float, limit: ConcurrencyLimit
-    ) -> RunningSession:
-        if seconds <= 0:
-            raise limit
-        waiter = Waiter(spec, workspace, asyncio.get_running_loop().create_future())
-        self._queue.join(waiter)
-        try:
-            async with asyncio.timeout(seconds):
-                return await asyncio.shield(waiter.answer)
-        except (TimeoutError, asyncio.CancelledError) as error:
-            if waiter.answer.done() and waiter.answer.exception() is None:  # a place came at the last moment
-                self._running.pop(waiter.answer.result().record.id, None)
-                self._serve_queue()
-            raise limit if isinstance(error, TimeoutError) else error from None
-        finally:
-            self._queue.leave(waiter)
-
-    def _serve_queue(self) -> None:
-        """A place may have become free."""
-
-        def place(waiter: Waiter) -> RunningSession | None:
-            try:
-                return self._claim(waiter.spec, waiter.workspace)
-            except ConcurrencyLimit:
-                return None
-
-        if not self._draining:
-            self._queue.serve(place)
-
-    def _admit(self, spec: SessionSpec, workspace: Workspace) -> None:
-        """Refuse a session that may not be created now."""
-        if spec.profile not in self._substrate.profiles:
-            known = ", ".join(sorted(self._substrate.profiles))
-            raise InvalidRequest(f"profile {spec.profile!r} is not configured here; there are: {known}")
-        if self._draining:
-            raise SubstrateUnavailable("the server is shutting down", retry_after_seconds=10)
-        running = self.running
-        mine = sum(session.record.workspace_id == workspace.id for session in running)
-        check_places(self._limits, workspace, mine=mine, living=len(running) + len(self._burials))
 
     async def _live(self, running: RunningSession) -> None:
         """Bring the browser up, then watch over it until it goes."""
@@ -350,14 +270,14 @@ class SessionService:
         burial = asyncio.create_task(self._bury(running), name=f"bury-{running.record.id}")
         self._burials.add(burial)
         burial.add_done_callback(self._buried)
-        self._serve_queue()
+        self._places.died()
         if running.browser is not None:
             await running.browser.cut_network()  # so that the counts that are stored now are the last
         await self._journal.write(partial(self._forget, running, detail))
 
     def _buried(self, burial: asyncio.Task[None]) -> None:
         self._burials.discard(burial)
-        self._serve_queue()
+        self._places.buried()
 
     async def _forget(self, running: RunningSession, detail: dict[str, object]) -> None:
         """Store the end; until that is done, the record in memory is the true one."""

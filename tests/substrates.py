@@ -38,6 +38,9 @@ class FakeBrowser:
     async def fetch_devtools(self, method: str, path: str) -> tuple[int, str, bytes]:
         raise SubstrateUnavailable("a browser of nothing has no DevTools")
 
+    def client_came(self) -> None:
+        pass
+
     def client_left(self) -> None:
         self.clients_left += 1
 

@@ -75,6 +75,8 @@ class RunningSession:
         """A client has connected."""
         assert self._record.status is Status.READY
         self._clients.add(client)
+        if self.browser is not None:
+            self.browser.client_came()
 
     def detach(self, client: Client) -> None:
         """A client has gone; when it was the last, the session is quiet from now on."""

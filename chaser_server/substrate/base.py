@@ -76,6 +76,9 @@ class Browser(Protocol):
     async def fetch_devtools(self, method: str, path: str) -> tuple[int, str, bytes]:
         """Ask the discovery endpoint: status, content type, body. Raises `SubstrateUnavailable` without an answer."""
 
+    def client_came(self) -> None:
+        """A DevTools client has connected."""
+
     def client_left(self) -> None:
         """A DevTools client has disconnected: what it undid is put back."""
 

@@ -108,6 +108,9 @@ class LocalBrowser:
         except (aiohttp.ClientError, TimeoutError, OSError, LaunchFailed) as error:
             raise SubstrateUnavailable(f"the browser does not answer: {error}") from error
 
+    def client_came(self) -> None:
+        self._keeper.client_came()
+
     def client_left(self) -> None:
         self._keeper.client_left()
 

@@ -46,6 +46,9 @@ class RehearsalBrowser:
     async def view(self) -> View:
         _refuse()
 
+    def client_came(self) -> None:
+        """Nobody comes."""
+
     def client_left(self) -> None:
         """Nobody comes, so nobody leaves."""
 

@@ -61,6 +61,11 @@ class RunningSession:
         """Whether a client or viewer is connected."""
         return bool(self._clients)
 
+    @property
+    def clients(self) -> tuple[Client, ...]:
+        """Who is connected now."""
+        return tuple(self._clients)
+
     def change(self, **fields: object) -> Session:
         """Replace fields of the record; its byte counts stay the same live ones."""
         self._record = replace(self._record, **fields)  # type: ignore[arg-type]
@@ -81,5 +86,5 @@ class RunningSession:
 
     def dismiss(self, code: int, reason: str) -> None:
         """Tell all clients that it is over."""
-        for client in tuple(self._clients):
+        for client in self.clients:
             client.close(code, reason)

@@ -15,7 +15,9 @@ from chaser_server.store.workspaces import WorkspaceStore
 from chaser_server.web.auth import Doorkeeper
 from chaser_server.web.links import UsedLinks
 from chaser_server.web.outside import Outside
+from chaser_server.web.pages import Assets, Pages
 
+ASSETS = web.AppKey("assets", Assets)
 CONFIG = web.AppKey("config", Config)
 DOORKEEPER = web.AppKey("doorkeeper", Doorkeeper)
 OUTSIDE = web.AppKey("outside", Outside)
@@ -23,6 +25,7 @@ AUDIT = web.AppKey("audit", AuditLog)
 RATES = web.AppKey("rates", RateLimits)
 USAGE = web.AppKey("usage", UsageStore)
 WORKSPACES = web.AppKey("workspaces", WorkspaceStore)
+PAGES = web.AppKey("pages", Pages)
 SIGNER = web.AppKey("signer", Signer)
 USED_LINKS = web.AppKey("used_links", UsedLinks)
 SERVICE = web.AppKey("service", SessionService)

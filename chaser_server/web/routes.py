@@ -12,12 +12,14 @@ from chaser_server.store.audit import AuditLog
 from chaser_server.store.usage import UsageStore
 from chaser_server.store.workspaces import WorkspaceStore
 from chaser_server.web import audit as audit_stream
-from chaser_server.web import connect, keys, operations, preview, sessions, signin, usage
+from chaser_server.web import connect, dashboard, keys, operations, preview, sessions, signin, usage
 from chaser_server.web.appkeys import (
+    ASSETS,
     AUDIT,
     CONFIG,
     DOORKEEPER,
     OUTSIDE,
+    PAGES,
     RATES,
     SERVICE,
     SIGNER,
@@ -35,6 +37,7 @@ from chaser_server.web.middleware import (
     note_refusals,
 )
 from chaser_server.web.outside import Outside
+from chaser_server.web.pages import Assets, Pages
 
 _SESSION = "/v1/sessions/{session_id}"
 _DOOR = "/sessions/{session_id}"
@@ -55,6 +58,14 @@ ROUTES = (
     web.get("/v1/audit/stream", audit_stream.stream),
     web.post(f"{_SESSION}/preview-token", preview.mint),
     web.get(f"{_DOOR}/preview", preview.stream),
+    web.get("/dashboard", dashboard.sessions),
+    web.get("/dashboard/sessions/{session_id}", dashboard.session),
+    web.get("/dashboard/embed-example", dashboard.embed_example),
+    web.get("/dashboard/data/sessions", dashboard.list_data),
+    web.get("/dashboard/data/sessions/{session_id}", dashboard.session_data),
+    web.get("/dashboard/data/sessions/{session_id}/thumbnail", dashboard.thumbnail),
+    web.get("/dashboard/static/{name}", dashboard.asset),
+    web.get("/dashboard/sign-in", dashboard.sign_in),
     web.get("/dashboard/login", signin.use_link),
     web.post("/dashboard/login", signin.use_password),
     web.post("/dashboard/logout", signin.sign_out),
@@ -97,10 +108,12 @@ def build_application(
     application[SIGNER] = signer
     application[USED_LINKS] = UsedLinks()
     application[DOORKEEPER] = Doorkeeper(workspaces)
-    application[OUTSIDE] = Outside(
+    outside = application[OUTSIDE] = Outside(
         public_url=config.server.public_url,
         trusted_proxies=config.server.trusted_proxies,
         allowed_origins=config.server.allowed_origins,
     )
+    application[PAGES] = Pages(outside)
+    application[ASSETS] = Assets()
     application.add_routes(ROUTES)
     return application

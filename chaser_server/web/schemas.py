@@ -182,13 +182,16 @@ def render_key(key: ApiKey) -> dict[str, Any]:
     }
 
 
+def render_channels(session: Session) -> dict[str, dict[str, int]]:
+    """A session's byte counts, each channel apart."""
+    return {channel: {"up": session.bytes[channel].up, "down": session.bytes[channel].down} for channel in Channel}
+
+
 def render_events(session: Session, events: Collection[SessionEvent]) -> dict[str, Any]:
     """A session's timeline with its channels apart."""
     return {
         "object": "list",
-        "bytes": {
-            channel: {"up": session.bytes[channel].up, "down": session.bytes[channel].down} for channel in Channel
-        },
+        "bytes": render_channels(session),
         "data": [{"at": timestamp(event.at), "kind": event.kind, "detail": event.detail} for event in events],
     }
 

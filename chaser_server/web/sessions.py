@@ -9,7 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from chaser_server.errors import InvalidRequest
-from chaser_server.model import Session, SessionSpec
+from chaser_server.model import Page, Session, SessionSpec
 from chaser_server.tokens import is_test_key
 from chaser_server.web import schemas
 from chaser_server.web.appkeys import AUDIT, CONFIG, KEY, OUTSIDE, RATES, SERVICE, SESSION_ID, WORKSPACE
@@ -76,16 +76,7 @@ async def show(request: web.Request) -> web.Response:
 
 async def listing(request: web.Request) -> web.Response:
     """GET /v1/sessions"""
-    workspace_id = await authenticate(request)
-    limit = schemas.parse_integer(
-        request.query, "limit", default=schemas.LIMIT_DEFAULT, low=schemas.LIMIT_LOW, high=schemas.LIMIT_HIGH
-    )
-    page = await request.app[SERVICE].page(
-        workspace_id,
-        limit=limit,
-        before=schemas.parse_cursor(request.query),
-        status=schemas.parse_status(request.query),
-    )
+    page = await requested_page(request, await authenticate(request))
     outside, metering = request.app[OUTSIDE], request.app[CONFIG].metering.count
     return web.json_response(
         {
@@ -97,6 +88,19 @@ async def listing(request: web.Request) -> web.Response:
             "next_cursor": schemas.make_cursor(page.sessions[-1]) if page.has_more else None,
             "has_more": page.has_more,
         }
+    )
+
+
+async def requested_page(request: web.Request, workspace_id: str) -> Page:
+    """The page of sessions that `limit`, `cursor` and `status` in the query ask for."""
+    limit = schemas.parse_integer(
+        request.query, "limit", default=schemas.LIMIT_DEFAULT, low=schemas.LIMIT_LOW, high=schemas.LIMIT_HIGH
+    )
+    return await request.app[SERVICE].page(
+        workspace_id,
+        limit=limit,
+        before=schemas.parse_cursor(request.query),
+        status=schemas.parse_status(request.query),
     )
 
 

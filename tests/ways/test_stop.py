@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from chaser_server.app import serving
+from chaser_server.config import parse
+from chaser_server.model import utc_now
 from tests.api import Api
 from tests.ways.origin import CountingSite
 from tests.ways.seen import egress, events_of_kind, eventually, ledger_sums
@@ -47,6 +50,16 @@ async def test_an_idle_session_is_cut_in_the_middle_of_a_download(serve, connect
     await browser.close()
     await ended(api, session_id, "idle_expired")
     assert all(side.is_over for side in counting.sides)
+
+
+async def test_a_session_whose_time_is_up_is_cut_in_the_middle_of_a_download(tmp_path, connect, counting):
+    config = parse({"server": {"listen": "127.0.0.1:0", "data_dir": str(tmp_path)}})
+    async with serving(config) as server, Api(server.url, server.first_key or "", tmp_path) as api:
+        session_id, _ = await flooded(api, connect, counting)
+        [running] = server.service.running
+        running.change(expires_at=utc_now())  # the shortest time a client may ask for is a minute
+        await ended(api, session_id, "ttl_expired")
+        assert all(side.is_over for side in counting.sides)
 
 
 @pytest.mark.parametrize("whom", ["sandbox", "browser"])

@@ -47,8 +47,10 @@ class RunningSession:
     @property
     def record(self) -> Session:
         """The session as it is now; its byte counts are live."""
-        if self.browser is not None and self.browser.proxy_ip != self._record.proxy_ip:
-            self.change(proxy_ip=self.browser.proxy_ip, proxy_region=self.browser.proxy_region)
+        if self.browser is not None:
+            ip, region = self.browser.proxy_ip, self.browser.proxy_region
+            if (ip, region) != (self._record.proxy_ip, self._record.proxy_region):
+                self.change(proxy_ip=ip, proxy_region=region)
         return self._record
 
     @property

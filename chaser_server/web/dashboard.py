@@ -36,7 +36,7 @@ def _page(show: Handler) -> Handler:
         except Unauthorized:
             return _ask_to_sign_in(request)
         except NotFound as error:
-            return request.app[PAGES].message(request, title="Not found", text=error.message, status=404)
+            return request.app[PAGES].message(request, title="Not found", text=_sentence(error.message), status=404)
 
     return answer
 
@@ -50,6 +50,10 @@ def _ask_to_sign_in(request: web.Request) -> web.Response:
         response.headers["Refresh"] = f"0;url={request.rel_url.raw_path}"
         return response
     return web.Response(status=303, headers={"Location": SIGN_IN, "Cache-Control": "no-store"})
+
+
+def _sentence(message: str) -> str:
+    return f"{message[:1].upper()}{message[1:]}."
 
 
 async def sign_in(request: web.Request) -> web.Response:

@@ -48,7 +48,7 @@ class Player {
   #options;
   #view;
   #status = {
-    state: "connecting", reason: "", width: 0, height: 0, fps: 0, latencyMs: 0, bytes: 0,
+    state: "connecting", reason: "", width: 0, height: 0, latencyMs: 0, bytes: 0,
     driving: false, driver: null, asking: [], you: null,
   };
   #socket = null;
@@ -71,7 +71,7 @@ class Player {
   }
 
   get status() {
-    return { ...this.#status };
+    return { ...this.#status, fps: this.#drawn.filter((at) => at > Date.now() - 2000).length / 2 };
   }
 
   focus() {

@@ -29,6 +29,7 @@ player = mount($("#screen"), { getToken, onStatus: (status) => showPlayer(status
 /** A token as soon as the session is ready. */
 async function getToken() {
   if (session.status === "creating") showSession({ ...session, ...(await get(`${api}?wait=ready&timeout=30`)) });
+  if (OVER.has(session.status)) throw Object.assign(new Error(session.ended_reason ?? "error"), { code: "session_not_open" });
   return (await send("POST", `${api}/preview-token`)).json();
 }
 
@@ -41,15 +42,16 @@ function showSession(news) {
     $("#traffic").textContent = traffic(session);
     $("#traffic").title = channels(session.channels);
   }
-  for (const button of ["#screenshot", "#end", "#fullscreen", "#copy"]) $(button).disabled = over;
+  for (const button of ["#screenshot", "#end", "#copy"]) $(button).hidden = over;
+  $("#fullscreen").hidden = over || !document.fullscreenEnabled;
   $("#screenshot").disabled = session.status !== "ready";
   tick();
-  if (player) showPlayer(player.status);
   if (ended && !$("#events").hidden) showEvents();
 }
 
 function tick() {
   const open = session.expires_at && !OVER.has(session.status);
+  if (player) showPlayer(player.status); // its rate falls when nothing is drawn
   $("#left").textContent = open ? `${clock(Date.parse(session.expires_at) - serverNow())} left` : "";
 }
 
@@ -131,7 +133,6 @@ onClick("#copy", async () => {
   } else prompt("The CDP URL (this page is not secure, so you must copy it yourself):", session.cdp_url);
 });
 
-$("#fullscreen").hidden = !document.fullscreenEnabled;
 onClick("#fullscreen", async () => {
   await $("#stage").requestFullscreen();
   player.focus();

@@ -13,6 +13,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from aiohttp import web
@@ -41,7 +42,8 @@ from chaser_server.store.secrets import load_secret
 from chaser_server.store.sessions import SessionStore
 from chaser_server.store.usage import UsageStore
 from chaser_server.store.workspaces import WorkspaceStore
-from chaser_server.substrate.local import LocalSubstrate
+from chaser_server.substrate.local import LocalMaker
+from chaser_server.substrate.pool import Pool, shelf_sizes
 from chaser_server.substrate.rehearsal import RehearsalSubstrate
 from chaser_server.tokens import is_key, new_key
 from chaser_server.web.links import LINK_LIFE
@@ -69,6 +71,7 @@ class Server:
 
     url: str
     service: SessionService
+    pool: Pool
     first_key: str | None
     sign_in_url: str
 
@@ -90,13 +93,13 @@ async def serving(config: Config, *, imported_key: str = "") -> AsyncIterator[Se
         signer = Signer(await load_secret(database, SIGNING_SECRET))
         first_key = await _first_key(workspaces, imported_key)
         listener = stack.enter_context(_listen(*config.server.address))
-        substrate = await _local_substrate(config, data_dir, listener)
-        stack.push_async_callback(substrate.close)
+        pool = await _local_substrate(config, data_dir, listener)
+        stack.push_async_callback(pool.close)
         service = SessionService(
             store=store,
             audit=audit,
-            substrate=substrate,
-            rehearsal=RehearsalSubstrate(substrate.profiles),
+            substrate=pool,
+            rehearsal=RehearsalSubstrate(pool.profiles),
             limits=config.limits,
         )
         if orphaned := await service.recover():
@@ -119,21 +122,25 @@ async def serving(config: Config, *, imported_key: str = "") -> AsyncIterator[Se
         housekeeper = Housekeeper(retention=Retention(database), config=config.retention)
         await stack.enter_async_context(every(HOUSEKEEPING_SECONDS, housekeeper.round, name="housekeeper"))
         await stack.enter_async_context(every(config.metering.flush_seconds, bookkeeper.flush, name="bookkeeper"))
-        stack.push_async_callback(_in_time, service.drain, config.server.drain_seconds)
+        stack.push_async_callback(_in_time, partial(_drain, service, pool), config.server.drain_seconds)
         await web.SockSite(runner, listener).start()
         url = _url(listener)
         (data_dir / URL_NAME).write_text(url, encoding="utf-8")
         stack.callback((data_dir / URL_NAME).unlink, missing_ok=True)
         default = await workspaces.ensure_default()
-        yield Server(
-            url=url, service=service, first_key=first_key, sign_in_url=sign_in_url(config, signer, default.id, url)
-        )
+        pool.start()
+        sign_in = sign_in_url(config, signer, default.id, url)
+        yield Server(url=url, service=service, pool=pool, first_key=first_key, sign_in_url=sign_in)
 
 
 def sign_in_url(config: Config, signer: Signer, workspace_id: str, url: str) -> str:
     """A link that signs one browser in to the dashboard of a workspace, once, within a quarter of an hour."""
     token = signer.sign_link(workspace_id, utc_now() + LINK_LIFE)
     return f"{config.server.public_url.rstrip('/') or url}/dashboard/login?token={token}"
+
+
+async def _drain(service: SessionService, pool: Pool) -> None:
+    await asyncio.gather(service.drain(), pool.empty())
 
 
 async def _in_time(work: Callable[[], Awaitable[None]], seconds: float) -> None:
@@ -158,7 +165,15 @@ async def _first_key(workspaces: WorkspaceStore, imported: str) -> str | None:
     return secret
 
 
-async def _local_substrate(config: Config, data_dir: Path, listener: socket.socket) -> LocalSubstrate:
+async def _local_substrate(config: Config, data_dir: Path, listener: socket.socket) -> Pool:
+    return Pool(
+        await _local_maker(config, data_dir, listener),
+        sizes=shelf_sizes(config.pool, config.profiles),
+        max_age_seconds=config.pool.max_age_seconds,
+    )
+
+
+async def _local_maker(config: Config, data_dir: Path, listener: socket.socket) -> LocalMaker:
     isolated = config.sandbox.isolation == "bwrap"
     walls = Walls(
         isolated=isolated,
@@ -182,7 +197,7 @@ async def _local_substrate(config: Config, data_dir: Path, listener: socket.sock
         block=_rules("egress.block", config.egress.block),
         own_ports=lambda: {port},
     )
-    return LocalSubstrate(
+    return LocalMaker(
         config=config.browser,
         preview=config.preview,
         executable=executable.path,

@@ -118,6 +118,15 @@ class ProfileConfig:
     region: str = ""
     max_egress_bytes: int = _setting(0, low=0)
     extra_args: tuple[str, ...] = ()
+    pool: int = _setting(0, low=0, high=100)
+
+
+@dataclass(frozen=True, slots=True)
+class PoolConfig:
+    """Browsers that stand ready before anybody asks for one."""
+
+    size: int = _setting(1, low=0, high=100)
+    max_age_seconds: float = _setting(600.0, low=1, high=_YEAR_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +196,7 @@ class Config:
     server: ServerConfig = field(default_factory=ServerConfig)
     log: LogConfig = field(default_factory=LogConfig)
     browser: BrowserConfig = field(default_factory=BrowserConfig)
+    pool: PoolConfig = field(default_factory=PoolConfig)
     sandbox: SandboxConfig = field(default_factory=SandboxConfig)
     limits: LimitsConfig = field(default_factory=LimitsConfig)
     cdp: CdpConfig = field(default_factory=CdpConfig)

@@ -77,6 +77,12 @@ class FakeSubstrate:
         on_event("launched", {"pid": 1})
         return self._make(egress)
 
+    def start(self) -> None:
+        pass
+
+    async def empty(self) -> None:
+        pass
+
     async def close(self) -> None:
         pass
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chaser_server.errors import LaunchFailed
-from chaser_server.sandbox import bubblewrap
+from chaser_server.sandbox import bubblewrap, priority
 
 DOORMAN = Path(__file__).with_name("doorman.py")
 SCRATCH_PREFIX = "chaser-session-"
@@ -114,6 +114,17 @@ class Sandbox:
             raise await self._refusal(f"no {want} from the sandbox: {why}")
         port = answer.get("port", 0)
         return descriptors[0], port if isinstance(port, int) else 0
+
+    def step_back(self) -> None:
+        """Leave the processor to others, until `step_forward`. Where the kernel cannot do that, this does nothing."""
+        if self._inner_pid is not None:
+            priority.set_group_nice(self._inner_pid, priority.LOWEST)
+
+    async def step_forward(self) -> None:
+        """Have the same right to the processor as others again."""
+        if self._inner_pid is not None:
+            while not priority.set_group_nice(self._inner_pid, priority.NORMAL):
+                await asyncio.sleep(priority.AGAIN_SECONDS)
 
     async def kill(self) -> None:
         """End every process of the session and wait until they are gone; may be called again."""

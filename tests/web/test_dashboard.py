@@ -187,9 +187,7 @@ async def test_another_workspaces_session_is_not_found(person: Person, fake_api:
 
 
 @pytest.mark.parametrize("origin", [None, "https://evil.example", "null"])
-async def test_a_foreign_page_changes_nothing(
-    person: Person, fake_api: Api, origin: str | None
-) -> None:
+async def test_a_foreign_page_changes_nothing(person: Person, fake_api: Api, origin: str | None) -> None:
     await person.signed_in()
     session = await fake_api.ready()
     headers = {"Origin": origin} if origin else {}

@@ -114,7 +114,8 @@ async def test_a_drag_selects_text_and_one_of_an_element_drops_it(remote: Remote
         LOGGING_PAGE
         + """
         <div draggable=true id=a style="left:500px;top:100px;width:80px;height:80px;background:red"></div>
-        <div id=b style="left:800px;top:100px;width:200px;height:200px;background:blue" ondragover=event.preventDefault()></div>
+        <div id=b style="left:800px;top:100px;width:200px;height:200px;background:blue"
+          ondragover=event.preventDefault()></div>
         <p id=p style="left:100px;top:300px;margin:0;font:20px/30px monospace">some words to select</p>""",
     )
     await remote.mouse("move", 540, 140)
@@ -209,9 +210,11 @@ async def test_a_second_window_is_used_and_closed_through_the_stream(remote: Rem
         page,
         LOGGING_PAGE
         + """
-        <button style="left:600px;top:300px;width:100px;height:100px" onclick="window.other = open('', '', 'popup,width=300,height=200');
+        <button style="left:600px;top:300px;width:100px;height:100px"
+          onclick="window.other = open('', '', 'popup,width=300,height=200');
           other.document.write('<body style=background:black;margin:0><textarea autofocus id=o></textarea>' +
-          '<button onclick=window.close() style=position:fixed;left:500px;top:500px;width:99px;height:99px>')">open</button>""",
+          '<button onclick=window.close()'
+          + ' style=position:fixed;left:500px;top:500px;width:99px;height:99px>')">open</button>""",
     )
     await remote.click(650, 350)
     await page.until("window.other?.innerWidth === 1280 && other.innerHeight === 720 && other.document.hasFocus()")

@@ -12,7 +12,7 @@ from typing import Any
 
 from aiohttp import web
 
-from chaser_server.errors import NotFound, Unauthorized
+from chaser_server.errors import NotFound, SessionNotOpen, SessionNotReady, Unauthorized
 from chaser_server.model import Session
 from chaser_server.sessions.running import RunningSession
 from chaser_server.web import schemas
@@ -112,11 +112,17 @@ async def session_data(request: web.Request) -> web.Response:
 
 
 async def thumbnail(request: web.Request) -> web.Response:
-    """GET /dashboard/data/sessions/{session_id}/thumbnail: a small JPEG; 304 while it has not changed"""
+    """GET /dashboard/data/sessions/{session_id}/thumbnail: a small JPEG
+
+    304 while it has not changed; 204 when the session has nothing to show, for one that ends just now is no mishap.
+    """
     workspace_id, session_id = await authenticate(request), request.match_info["session_id"]
-    running = await request.app[SERVICE].ready_session(workspace_id, session_id)
-    assert running.browser is not None, "a ready session has a browser"
-    picture = await glance(await running.browser.view())
+    try:
+        running = await request.app[SERVICE].ready_session(workspace_id, session_id)
+        assert running.browser is not None, "a ready session has a browser"
+        picture = await glance(await running.browser.view())
+    except (SessionNotReady, SessionNotOpen):
+        return web.Response(status=204, headers={"Cache-Control": "no-store"})
     etag = hashlib.sha256(picture).hexdigest()[:16]
     headers = {"Cache-Control": "no-store", "ETag": f'"{etag}"'}
     if any(known.value == etag for known in request.if_none_match or ()):

@@ -255,4 +255,6 @@ async def test_a_thumbnail_is_a_small_picture_that_leaves_no_trace(api: Api) -> 
             first = await someone.ask("GET", path, headers={"If-None-Match": first.headers["ETag"]})
         row = (await someone.ask("GET", path.removesuffix("/thumbnail"))).json
         assert (row["viewers"], row["channels"]["preview"]) == (0, {"up": 0, "down": 0})
+        await api.delete(session["id"])
+        assert (await someone.ask("GET", path)).status == 204
     assert "viewer_connected" not in [event["kind"] for event in await api.events(session["id"])]

@@ -9,6 +9,10 @@ from playwright.async_api import Browser, Page, Playwright, ViewportSize, async_
 
 from chaser_server.chromium.find import find_chromium
 from tests.api import Api
+from tests.conftest import Serve
+from tests.site import Site
+from tests.substrates import FakeSubstrate
+from tests.web.conftest import ServeFake
 from tests.web.test_dashboard import link
 
 DESKTOP: ViewportSize = {"width": 1280, "height": 800}
@@ -155,3 +159,40 @@ async def test_a_signed_out_person_is_asked_to_sign_in_again(viewer: Browser, ap
     await page.goto(f"{api.url}/dashboard")
     await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
     assert complaints == []
+
+
+async def test_the_password_form_lets_in_who_knows_it(viewer: Browser, serve_fake: ServeFake) -> None:
+    api = await serve_fake(FakeSubstrate(), dashboard={"password": "correct horse"})
+    page = await viewer.new_page()
+    await page.goto(f"{api.url}/dashboard")
+    await page.get_by_label("Password").fill("wrong")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("alert")).to_have_text("That password is not right.")
+    await page.get_by_label("Password").fill("correct horse")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("heading", name="Sessions", exact=True)).to_be_visible()
+
+
+async def test_a_link_on_another_site_leads_a_signed_in_person_in(viewer: Browser, fake_api: Api, site: Site) -> None:
+    page, _ = await sit_down(viewer, fake_api)
+    session = await fake_api.ready()
+    await page.goto(f"{site.url}/")  # localhost; the dashboard is 127.0.0.1, which is another site
+    await page.evaluate(f"location.href = '{fake_api.url}/dashboard/sessions/{session['id']}'")
+    await expect(page.locator("#tools")).to_be_visible()
+
+
+async def test_a_page_of_another_origin_embeds_the_player(viewer: Browser, serve: Serve, site: Site) -> None:
+    api = await serve(server={"allowed_origins": [site.url]})
+    session = await api.ready()
+    token = (await api.ask("POST", f"/v1/sessions/{session['id']}/preview-token", json={"input": False})).json
+    page = await viewer.new_page()
+    await page.goto(f"{site.url}/")
+    shown = await page.evaluate(
+        """async ([server, token]) => {
+            const { mount } = await import(`${server}/dashboard/static/player.js`);
+            return new Promise(done => mount(document.body, {
+              getToken: async () => token, onStatus: status => status.latencyMs && done(status) }));
+        }""",
+        [api.url, token],
+    )
+    assert (shown["state"], shown["width"], shown["driving"]) == ("live", 1280, False)

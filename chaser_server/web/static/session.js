@@ -28,7 +28,10 @@ player = mount($("#screen"), { getToken, onStatus: (status) => showPlayer(status
 
 /** A token as soon as the session is ready. */
 async function getToken() {
-  if (session.status === "creating") showSession({ ...session, ...(await get(`${api}?wait=ready&timeout=30`)) });
+  if (session.status === "creating") {
+    const news = await get(`${api}?wait=ready&timeout=30`);
+    showSession({ ...session, ...news });
+  }
   if (OVER.has(session.status)) throw Object.assign(new Error(session.ended_reason ?? "error"), { code: "session_not_open" });
   return (await send("POST", `${api}/preview-token`)).json();
 }
@@ -37,7 +40,7 @@ function showSession(news) {
   const ended = !OVER.has(session.status) && OVER.has(news.status);
   session = news;
   const over = OVER.has(session.status);
-  if (session.device) $("#device").textContent = `${session.device}`;
+  setText("#device", session.device ?? session.profile ?? "Session");
   if (session.channels) {
     $("#traffic").textContent = traffic(session);
     $("#traffic").title = channels(session.channels);
@@ -61,8 +64,9 @@ function showPlayer(status) {
   $("#state").textContent = sentence(state);
   $("#state").dataset.tone = TONES[state] ?? "";
   const live = state === "live";
-  $("#fps").textContent = live ? String(Math.round(status.fps)) : "–";
-  $("#latency").textContent = live && status.latencyMs ? String(Math.round(status.latencyMs)) : "–";
+  for (const element of document.querySelectorAll(".now")) element.hidden = !live;
+  $("#fps").textContent = String(Math.round(status.fps));
+  $("#latency").textContent = String(Math.round(status.latencyMs));
   showControl(live, status);
   showOverlay(state, status);
 }
@@ -149,7 +153,11 @@ $("#confirm").addEventListener("close", async () => {
 });
 
 async function showEvents() {
-  showTimeline($("#timeline"), await get(`${api}/events`));
+  try {
+    showTimeline($("#timeline"), await get(`${api}/events`));
+  } catch (error) {
+    say(error.message);
+  }
 }
 
 function toggleEvents(shown) {

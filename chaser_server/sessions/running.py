@@ -9,7 +9,7 @@ from typing import Protocol
 
 from chaser_server.lifecycle import OPEN
 from chaser_server.model import ByteCount, ByteTotal, Channel, Counted, Session, Status, utc_now
-from chaser_server.substrate.base import Browser
+from chaser_server.substrate.base import Browser, Substrate
 
 
 class Client(Protocol):
@@ -22,11 +22,12 @@ class Client(Protocol):
 class RunningSession:
     """One open session. Only `SessionService` changes its record; anybody may read it.
 
-    `life` is the task that launches and then watches the browser; `settled` is set when the session has left
-    `creating`; `failure` says why it could not start; `quiet_since` is when its last client left.
+    `substrate` makes its browser; `life` is the task that launches and then watches it; `settled` is set when the
+    session has left `creating`; `failure` says why it could not start; `quiet_since` is when its last client left.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, substrate: Substrate) -> None:
+        self.substrate = substrate
         self.egress = ByteCount()
         self.cdp = ByteTotal()
         self.preview = ByteTotal()
@@ -46,8 +47,10 @@ class RunningSession:
     @property
     def record(self) -> Session:
         """The session as it is now; its byte counts are live."""
-        if self.browser is not None and self.browser.proxy_ip != self._record.proxy_ip:
-            self.change(proxy_ip=self.browser.proxy_ip, proxy_region=self.browser.proxy_region)
+        if self.browser is not None:
+            ip, region = self.browser.proxy_ip, self.browser.proxy_region
+            if (ip, region) != (self._record.proxy_ip, self._record.proxy_region):
+                self.change(proxy_ip=ip, proxy_region=region)
         return self._record
 
     @property
@@ -74,6 +77,8 @@ class RunningSession:
         """A client has connected."""
         assert self._record.status is Status.READY
         self._clients.add(client)
+        if self.browser is not None:
+            self.browser.client_came()
 
     def detach(self, client: Client) -> None:
         """A client has gone; when it was the last, the session is quiet from now on."""

@@ -10,8 +10,8 @@ from aiohttp import web
 
 from chaser_server.errors import Forbidden, NotFound
 from chaser_server.model import utc_now
-from chaser_server.web.appkeys import CONFIG, DOORKEEPER, OUTSIDE, PAGES, SIGNER, USED_LINKS
-from chaser_server.web.identity import COOKIE
+from chaser_server.web.appkeys import AUDIT, CONFIG, DOORKEEPER, OUTSIDE, PAGES, SIGNER, USED_LINKS
+from chaser_server.web.identity import COOKIE, DASHBOARD
 from chaser_server.web.pages import SAFE_HEADERS
 
 HOME = "/dashboard"
@@ -29,7 +29,7 @@ async def use_link(request: web.Request) -> web.Response:
             raise Forbidden("this sign-in link was used before")
     except Forbidden as error:
         return sign_in_page(request, f"Sorry, {error.message}. Please make another.", status=403)
-    return _signed_in(request, sign_in.workspace_id)
+    return await _signed_in(request, sign_in.workspace_id, "link")
 
 
 def sign_in_page(request: web.Request, problem: str, *, status: int = 200) -> web.Response:
@@ -50,7 +50,7 @@ async def use_password(request: web.Request) -> web.Response:
         await asyncio.sleep(_WRONG_PASSWORD_SECONDS)  # makes guessing slow; a connection guesses one at a time
         return web.Response(status=303, headers={"Location": f"{SIGN_IN}?wrong=1"})
     workspace = await request.app[DOORKEEPER].default_workspace()
-    return _signed_in(request, workspace.id)
+    return await _signed_in(request, workspace.id, "password")
 
 
 async def sign_out(request: web.Request) -> web.Response:
@@ -61,7 +61,9 @@ async def sign_out(request: web.Request) -> web.Response:
     return response
 
 
-def _signed_in(request: web.Request, workspace_id: str) -> web.Response:
+async def _signed_in(request: web.Request, workspace_id: str, way: str) -> web.Response:
+    address = request.remote or ""
+    await request.app[AUDIT].append(workspace_id, "signed_in", actor=DASHBOARD, address=address, by=way)
     life = timedelta(hours=request.app[CONFIG].dashboard.session_hours)
     response = web.Response(status=303, headers={**SAFE_HEADERS, "Location": HOME})
     response.set_cookie(

@@ -1,4 +1,4 @@
-"""A web site whose door counts: what its sockets took and gave, below HTTP and below TLS, by the kernel's own numbers."""
+"""A web site whose door counts: what its sockets took and gave, below HTTP and TLS, by the kernel's own numbers."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Side:
 
 
 @dataclass
-class Page:
+class Answer:
     """What the site answers at a path."""
 
     body: str
@@ -79,7 +79,7 @@ class CountingSite:
     """
 
     def __init__(self, tls: ssl.SSLContext | None = None, headers: dict[str, str] | None = None) -> None:
-        self.pages: dict[str, Page] = {}
+        self.pages: dict[str, Answer] = {}
         self.requests: list[str] = []
         self.arrived = asyncio.Condition()
         self.more: asyncio.Queue[int] = asyncio.Queue()

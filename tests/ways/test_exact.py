@@ -89,7 +89,7 @@ async def test_a_long_download_is_counted_as_it_moves(api, connect, counting):
         _, before = await egress(api, session["id"])
         shown = (await api.get(session["id"]))["bytes_down"]
         counting.more.put_nowait(100_000)
-        await eventually(lambda: _grown(api, session["id"], before + 100_000))
+        await eventually(lambda floor=before + 100_000: _grown(api, session["id"], floor))
         assert (await api.get(session["id"]))["bytes_down"] >= shown + 100_000
     await agreed(api, session["id"], lambda: counting.counts)
     assert not any(side.is_over for side in counting.sides[-1:])

@@ -54,7 +54,7 @@ function showSession(news) {
 
 function tick() {
   const open = session.expires_at && !OVER.has(session.status);
-  if (player) showPlayer(player.status); // its rate falls when nothing is drawn
+  if (player) showPlayer(player.status); // the session's own status has its part in what is shown
   $("#left").textContent = open ? `${clock(Date.parse(session.expires_at) - serverNow())} left` : "";
 }
 

@@ -189,7 +189,8 @@ async def _local_maker(config: Config, data_dir: Path, listener: socket.socket) 
     user = walls.outer_user()
     executable = find_chromium(config.browser.executable, uid=None if user is None else user[0])
     host, port = listener.getsockname()[:2]
-    is_public = not ipaddress.ip_address(host).is_loopback
+    behind_proxy = bool(config.server.public_url or config.server.trusted_proxies)  # which others come through
+    is_public = behind_proxy or not ipaddress.ip_address(host).is_loopback
     policy = Policy(
         is_public=is_public,
         is_own_address=is_this_machine if is_public else is_loopback,

@@ -30,16 +30,21 @@ from chaser_server.model import utc_now
 from chaser_server.sandbox import orphans
 from chaser_server.sandbox.process import Walls
 from chaser_server.sessions.bookkeeper import Bookkeeper
+from chaser_server.sessions.housekeeper import Housekeeper
 from chaser_server.sessions.reaper import Reaper
 from chaser_server.sessions.rounds import every
 from chaser_server.sessions.service import SessionService
 from chaser_server.signing import Signer
+from chaser_server.store.audit import AuditLog
 from chaser_server.store.database import Database
+from chaser_server.store.retention import Retention
 from chaser_server.store.secrets import load_secret
 from chaser_server.store.sessions import SessionStore
+from chaser_server.store.usage import UsageStore
 from chaser_server.store.workspaces import WorkspaceStore
 from chaser_server.substrate.local import LocalMaker
 from chaser_server.substrate.pool import Pool, shelf_sizes
+from chaser_server.substrate.rehearsal import RehearsalSubstrate
 from chaser_server.tokens import is_key, new_key
 from chaser_server.web.links import LINK_LIFE
 from chaser_server.web.routes import build_application
@@ -50,6 +55,7 @@ URL_NAME = "url"
 """Where a running server answers, for the commands beside it."""
 SIGNING_SECRET = "signing"
 REAP_SECONDS = 0.25
+HOUSEKEEPING_SECONDS = 10.0
 SYSTEM_PYTHON = "/usr/bin/python3"
 _LAST_WORDS_SECONDS = 0.5
 
@@ -82,23 +88,39 @@ async def serving(config: Config, *, imported_key: str = "") -> AsyncIterator[Se
         stack.enter_context(_locked(data_dir))
         database = await Database.open(data_dir / DATABASE_NAME)
         stack.push_async_callback(database.close)
-        store, workspaces = SessionStore(database), WorkspaceStore(database)
+        store, workspaces = SessionStore(database, config.metering.count), WorkspaceStore(database)
+        audit = AuditLog(database)
         signer = Signer(await load_secret(database, SIGNING_SECRET))
         first_key = await _first_key(workspaces, imported_key)
         listener = stack.enter_context(_listen(*config.server.address))
         pool = await _local_substrate(config, data_dir, listener)
         stack.push_async_callback(pool.close)
-        service = SessionService(store=store, substrate=pool, limits=config.limits)
+        service = SessionService(
+            store=store,
+            audit=audit,
+            substrate=pool,
+            rehearsal=RehearsalSubstrate(pool.profiles),
+            limits=config.limits,
+        )
         if orphaned := await service.recover():
             log.warning("closed %d sessions that an earlier start left open", orphaned)
         reaper = Reaper(service=service, idle_seconds=config.limits.idle_seconds)
         bookkeeper = Bookkeeper(service=service, store=store)
-        application = build_application(config=config, service=service, workspaces=workspaces, signer=signer)
+        application = build_application(
+            config=config,
+            service=service,
+            workspaces=workspaces,
+            audit=audit,
+            usage_store=UsageStore(database),
+            signer=signer,
+        )
         stack.push_async_callback(_in_time, service.settle, _LAST_WORDS_SECONDS)  # what leaving clients still note
         runner = Runner(application)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         await stack.enter_async_context(every(REAP_SECONDS, reaper.reap, name="reaper"))
+        housekeeper = Housekeeper(retention=Retention(database), config=config.retention)
+        await stack.enter_async_context(every(HOUSEKEEPING_SECONDS, housekeeper.round, name="housekeeper"))
         await stack.enter_async_context(every(config.metering.flush_seconds, bookkeeper.flush, name="bookkeeper"))
         stack.push_async_callback(_in_time, partial(_drain, service, pool), config.server.drain_seconds)
         await web.SockSite(runner, listener).start()

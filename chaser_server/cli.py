@@ -65,6 +65,8 @@ def _parser() -> argparse.ArgumentParser:
     login.set_defaults(run=_login)
     _add_keys(commands, common)
     _add_workspaces(commands, common)
+    vacuum = commands.add_parser("vacuum", parents=[common], help="forget what is too old, and shrink the database")
+    vacuum.set_defaults(run=_vacuum)
     bench = commands.add_parser("bench", parents=[common], help="measure this machine: relay, sessions")
     bench.add_argument("--json", action="store_true", help="also one JSON line per row")
     return parser
@@ -312,6 +314,17 @@ async def _list_workspaces(options: argparse.Namespace, config: Config) -> int:
             for one in await store.all()
         ]
     _print_table(("id", "name", "created", "sessions", "egress budget"), rows)
+    return 0
+
+
+async def _vacuum(options: argparse.Namespace, config: Config) -> int:
+    from chaser_server.sessions.housekeeper import Housekeeper
+    from chaser_server.store.retention import Retention
+
+    async with _database(config) as database:
+        went = await Housekeeper(retention=Retention(database), config=config.retention).all()
+        await database.vacuum()
+    print(f"removed {went} rows that were too old, and shrank the database")
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import re
 import socket
@@ -34,6 +35,9 @@ _CHROMIUM = [
 ]
 
 
+_numbers = itertools.count(1000 + os.getpid() * 97 % 50_000)  # of displays; far from those of tests running beside us
+
+
 @dataclass(frozen=True)
 class Screen:
     """A running Xvfb, reached the way the product reaches it: by connected sockets and one file descriptor."""
@@ -59,11 +63,12 @@ class Screen:
 async def running_screen(width: int = 1280, height: int = 720) -> AsyncIterator[Screen]:
     with tempfile.TemporaryDirectory() as directory:
         reader, writer = os.pipe()
-        argv = xvfb_argv(width, height, framebuffer_dir=directory, display_fd=writer)
+        number = next(_numbers)
+        argv = xvfb_argv(width, height, framebuffer_dir=directory, display_fd=writer, display=number)
         process = await asyncio.create_subprocess_exec(*argv, pass_fds=(writer,), stderr=asyncio.subprocess.DEVNULL)
         os.close(writer)
         with os.fdopen(reader) as pipe:
-            number = int(await asyncio.to_thread(pipe.readline))
+            assert await asyncio.to_thread(pipe.readline) == f"{number}\n"
         try:
             yield Screen(process, number, Path(directory))
         finally:
@@ -98,12 +103,20 @@ class Page:
     def __init__(self, ws: aiohttp.ClientWebSocketResponse) -> None:
         self._ws = ws
         self._last_id = 0
+        self._asked: dict[int, asyncio.Future[Any]] = {}
+
+    async def listen(self) -> None:
+        """Hand out answers until the browser goes."""
+        async for message in self._ws:
+            answer = message.json()
+            if "id" in answer:
+                self._asked.pop(answer["id"]).set_result(answer)
 
     async def send(self, method: str, **params: Any) -> Any:
         self._last_id += 1
+        self._asked[self._last_id] = answered = asyncio.get_running_loop().create_future()
         await self._ws.send_json({"id": self._last_id, "method": method, "params": params})
-        while (answer := await self._ws.receive_json(timeout=20)).get("id") != self._last_id:
-            pass
+        answer = await asyncio.wait_for(asyncio.shield(answered), 20)
         assert "error" not in answer, answer
         return answer["result"]
 
@@ -134,16 +147,20 @@ async def running_chromium(screen: Screen, url: str = "about:blank") -> AsyncIte
         )  # fmt: skip
         assert process.stderr is not None
         try:
-            address = ""
+            address, said = "", b""
             while not (found := re.search(r"DevTools listening on ws://([^/]+)/", address)):
-                address = (await asyncio.wait_for(process.stderr.readline(), 20)).decode()
-                assert address, "Chromium went away"
+                line = await asyncio.wait_for(process.stderr.readline(), 20)
+                address, said = line.decode(), said + line
+                assert line, f"Chromium went away with {await process.wait()}: {said.decode()}"
             drain = asyncio.create_task(process.stderr.read(), name="drain Chromium's stderr")
             async with aiohttp.ClientSession() as http:
                 async with http.get(f"http://{found[1]}/json/list") as answer:
                     target = next(each for each in await answer.json() if each["type"] == "page")
                 async with http.ws_connect(target["webSocketDebuggerUrl"], max_msg_size=0) as ws:
-                    yield Page(ws)
+                    page = Page(ws)
+                    listening = asyncio.create_task(page.listen(), name="listen to the page")
+                    yield page
+                    listening.cancel()
             process.terminate()
             await process.wait()
             drain.cancel()

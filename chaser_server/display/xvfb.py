@@ -4,16 +4,24 @@ from __future__ import annotations
 
 
 def xvfb_argv(
-    width: int, height: int, *, framebuffer_dir: str = "/tmp/fb", display_fd: int | None = None, binary: str = "Xvfb"
+    width: int,
+    height: int,
+    *,
+    framebuffer_dir: str = "/tmp/fb",
+    display: int | None = None,
+    display_fd: int | None = None,
+    binary: str = "Xvfb",
 ) -> list[str]:
     """The command of a private X server with one 24-bit screen of `width` x `height` pixels.
 
-    The framebuffer is the file `Xvfb_screen0` in `framebuffer_dir`, which must exist. The display number is written to
-    `display_fd`, with a newline, once clients may connect; with None, whoever starts it adds `-displayfd`. The size is
-    fixed: Xvfb cannot grow its screen.
+    The framebuffer is the file `Xvfb_screen0` in `framebuffer_dir`, which must exist. The number of the `display` is
+    written to `display_fd`, with a newline, once clients may connect. With None, whoever starts it adds `:N` and
+    `-displayfd`. The number must be named, and be free: left to itself such a server takes number 0 and *replaces the
+    socket* of whoever has it. The size is fixed: Xvfb cannot grow its screen.
     """
     return [
         binary,
+        *([] if display is None else [f":{display}"]),
         "-screen", "0", f"{width}x{height}x24",
         "-fbdir", framebuffer_dir,
         "-nolisten", "tcp",

@@ -63,12 +63,13 @@ class Viewer:
         Raises TimeoutError and ConnectionError as `send_text`, and `ScreenLost`.
         """
         loop = asyncio.get_running_loop()
-        seq, sent_at = 0, loop.time() - self._interval
+        seq, got_at = 0, loop.time() - self._interval
         while True:
-            due, early = sent_at + self._interval, sent_at + self._interval * _EARLY_SHARE
+            due, early = got_at + self._interval, got_at + self._interval * _EARLY_SHARE
             frame = await hub.next_frame(after=seq, due=due, early=early)
+            seq, got_at = frame.seq, loop.time()
             message = await frame.message(self._adaptation.grade(self._wish), encoder)
-            seq, sent_at = frame.seq, loop.time()
+            sent_at = loop.time()
             self._unacknowledged = seq % (1 << 32)
             self._acknowledged.clear()
             async with asyncio.timeout(SEND_SECONDS):

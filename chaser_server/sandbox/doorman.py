@@ -11,6 +11,7 @@ at a time. Out: `{"port": n}` with one descriptor, or `{"error": "..."}` without
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -25,6 +26,9 @@ from typing import Any
 
 POLL_SECONDS = 0.004
 END_SECONDS = 5.0
+FIRST_DISPLAY = 100  # people's own screens, and those of other programs, have lower numbers
+DISPLAY_SOCKET = "/tmp/.X11-unix/X{}"
+DISPLAY_LOCK = "/tmp/.X{}-lock"
 PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
 
 
@@ -70,12 +74,12 @@ class Doorman:
         self._egress = socket.create_server(("127.0.0.1", plan["egress_port"]), backlog=512)
         self._egress_port = self._egress.getsockname()[1]
         self._devtools_port = plan["devtools_port"] or free_port()
-        self._display = ""
+        self._display: int | None = None
 
     def serve(self) -> int:
         """Run the session; returns the browser's exit code, or 128 + the signal that ended it."""
         if self._plan["display"]:
-            self._display = self._start_display()
+            self._start_display()
         browser = self._start_browser()
         exited = watch_exit(browser)
         while True:
@@ -95,25 +99,26 @@ class Doorman:
         for child in reversed(self._children):
             child.kill()
         reap_descendants()
+        if self._display is not None:
+            release_display(self._display)
         if self._plan["remove"]:
             shutil.rmtree(self._plan["remove"], ignore_errors=True)
 
-    def _start_display(self) -> str:
-        """Start Xvfb and wait until it answers; returns its display number."""
+    def _start_display(self) -> None:
+        """Start Xvfb and wait until it answers."""
         os.makedirs(self._plan["framebuffer_dir"], exist_ok=True)
+        self._display = claim_display()
         reader, writer = os.pipe()
-        self._start([*self._plan["display"], "-displayfd", str(writer)], pass_fds=(writer,))
+        self._start([*self._plan["display"], f":{self._display}", "-displayfd", str(writer)], pass_fds=(writer,))
         os.close(writer)
         with open(reader, "rb") as numbers:
-            number = numbers.readline().strip().decode()
-        if not number:
-            sys.exit("the display server (Xvfb) did not start")
-        return number
+            if not numbers.readline():
+                sys.exit("the display server (Xvfb) did not start")
 
     def _start_browser(self) -> subprocess.Popen[bytes]:
         ports = {"egress_port": self._egress_port, "devtools_port": self._devtools_port}
         environment = dict(os.environ)
-        if self._display:
+        if self._display is not None:
             environment["DISPLAY"] = f":{self._display}"
         return self._start([text.format(**ports) for text in self._plan["browser"]], env=environment)
 
@@ -131,7 +136,7 @@ class Doorman:
                 self._channel.give(connection.fileno(), self._devtools_port)
         elif want == "display":
             with socket.socket(socket.AF_UNIX) as connection:
-                connection.connect(f"/tmp/.X11-unix/X{self._display}")
+                connection.connect(DISPLAY_SOCKET.format(self._display))
                 self._channel.give(connection.fileno())
         elif want == "framebuffer":
             with open(f"{self._plan['framebuffer_dir']}/Xvfb_screen0", "rb") as pixels:
@@ -153,6 +158,34 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def claim_display() -> int:
+    """A display number that is ours until `release_display`.
+
+    Outside a sandbox others have displays too. Xvfb with `-displayfd` replaces their sockets without asking, so the
+    number is chosen here, and locked as X servers lock theirs: a file that holds a process id, made only if missing.
+    """
+    number = FIRST_DISPLAY
+    while True:
+        try:
+            descriptor = os.open(DISPLAY_LOCK.format(number), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o444)
+        except FileExistsError:
+            number += 1
+            continue
+        with open(descriptor, "w") as lock:
+            lock.write(f"{os.getpid():10d}\n")
+        if not os.path.exists(DISPLAY_SOCKET.format(number)):
+            return number
+        os.unlink(DISPLAY_LOCK.format(number))  # somebody has it without a lock
+        number += 1
+
+
+def release_display(number: int) -> None:
+    """Remove what a killed display server leaves behind."""
+    for name in (DISPLAY_SOCKET, DISPLAY_LOCK):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name.format(number))
 
 
 def watch_exit(process: subprocess.Popen[bytes]) -> int:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from chaser_server.lifecycle import OPEN
 from chaser_server.model import ByteCount, ByteTotal, Channel, Counted, Session, Status, utc_now
-from chaser_server.substrate.base import Browser
+from chaser_server.substrate.base import Browser, Substrate
 
 
 class Client(Protocol):
@@ -22,11 +22,12 @@ class Client(Protocol):
 class RunningSession:
     """One open session. Only `SessionService` changes its record; anybody may read it.
 
-    `life` is the task that launches and then watches the browser; `settled` is set when the session has left
-    `creating`; `failure` says why it could not start; `quiet_since` is when its last client left.
+    `substrate` makes its browser; `life` is the task that launches and then watches it; `settled` is set when the
+    session has left `creating`; `failure` says why it could not start; `quiet_since` is when its last client left.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, substrate: Substrate) -> None:
+        self.substrate = substrate
         self.egress = ByteCount()
         self.cdp = ByteTotal()
         self.preview = ByteTotal()
@@ -60,6 +61,11 @@ class RunningSession:
         """Whether a client or viewer is connected."""
         return bool(self._clients)
 
+    @property
+    def clients(self) -> tuple[Client, ...]:
+        """Who is connected now."""
+        return tuple(self._clients)
+
     def change(self, **fields: object) -> Session:
         """Replace fields of the record; its byte counts stay the same live ones."""
         self._record = replace(self._record, **fields)  # type: ignore[arg-type]
@@ -80,5 +86,5 @@ class RunningSession:
 
     def dismiss(self, code: int, reason: str) -> None:
         """Tell all clients that it is over."""
-        for client in tuple(self._clients):
+        for client in self.clients:
             client.close(code, reason)

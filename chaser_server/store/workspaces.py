@@ -101,6 +101,20 @@ class WorkspaceStore:
         await self._database.write("UPDATE keys SET revoked_at = ? WHERE id = ?", (to_text(at), found[0].id))
         return found[0]
 
+    async def key(self, workspace_id: str, key_id: str) -> ApiKey:
+        """A key of this workspace by its id. Raises `NotFound`."""
+        found = [key for key in await self.keys(workspace_id) if key.id == key_id]
+        if not found:
+            raise NotFound(f"no key {key_id} in this workspace")
+        return found[0]
+
+    async def end_key(self, key_id: str, at: datetime) -> None:
+        """Make a key invalid from `at` on, unless it becomes so earlier."""
+        end = to_text(at)
+        await self._database.write(
+            "UPDATE keys SET revoked_at = ? WHERE id = ? AND (revoked_at IS NULL OR revoked_at > ?)", (end, key_id, end)
+        )
+
     async def touch_key(self, key_id: str, at: datetime) -> None:
         """Note that a key was used."""
         await self._database.write("UPDATE keys SET last_used_at = ? WHERE id = ?", (to_text(at), key_id))

@@ -9,6 +9,8 @@ from chaser_server.model import Workspace, utc_now
 from chaser_server.web.appkeys import DOORKEEPER, KEY, OUTSIDE, SIGNER, WORKSPACE
 
 COOKIE = "chaser_session"
+DASHBOARD = "dashboard"
+"""How the audit calls whoever acts by cookie."""
 _READING = ("GET", "HEAD")
 
 
@@ -40,3 +42,9 @@ async def authenticate_cookie(request: web.Request) -> Workspace:
     if workspace is None:
         raise Unauthorized("please sign in to the dashboard")
     return workspace
+
+
+def actor_of(request: web.Request) -> str:
+    """Who is behind an authenticated request: a key's prefix, or the dashboard."""
+    key = request.get(KEY)
+    return DASHBOARD if key is None else key.prefix

@@ -2,27 +2,59 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
 from aiohttp import web
 
 from chaser_server.errors import InvalidRequest
-from chaser_server.model import SessionSpec
+from chaser_server.model import Page, Session, SessionSpec
+from chaser_server.tokens import is_test_key
 from chaser_server.web import schemas
-from chaser_server.web.appkeys import CONFIG, KEY, OUTSIDE, SERVICE, SESSION_ID, WORKSPACE
-from chaser_server.web.identity import authenticate
+from chaser_server.web.appkeys import AUDIT, CONFIG, KEY, OUTSIDE, RATES, SERVICE, SESSION_ID, WORKSPACE
+from chaser_server.web.identity import actor_of, authenticate
+
+GONE_POLL_SECONDS = 0.25
 
 
 async def create(request: web.Request) -> web.Response:
-    """POST /v1/sessions"""
+    """POST /v1/sessions; with `Prefer: wait=N` it waits in line for a place"""
     await authenticate(request)
     profile, ttl_seconds = schemas.parse_create(await request.read())
-    workspace = request[WORKSPACE]
-    key = request.get(KEY)
-    key_id = None if key is None else key.id
-    spec = SessionSpec(workspace_id=workspace.id, key_id=key_id, profile=profile, ttl_seconds=ttl_seconds)
-    session = await request.app[SERVICE].create(spec, workspace)
+    workspace, key = request[WORKSPACE], request.get(KEY)
+    request.app[RATES].take("creates", workspace.id, asyncio.get_running_loop().time())
+    spec = SessionSpec(
+        workspace_id=workspace.id,
+        key_id=None if key is None else key.id,
+        profile=profile,
+        ttl_seconds=ttl_seconds,
+        rehearsal=key is not None and is_test_key(key.prefix),
+    )
+    wait_seconds = schemas.parse_wait(request.headers.getall("Prefer", []))
+    creating = request.app[SERVICE].create(spec, workspace, wait_seconds=wait_seconds)
+    session = await (_unless_gone(request, creating) if wait_seconds else creating)
     request[SESSION_ID] = session.id
+    actor, address = actor_of(request), request.remote or ""
+    await request.app[AUDIT].append(
+        workspace.id, "session_created", actor=actor, address=address, session_id=session.id, profile=profile
+    )
     body = schemas.render_created(session, request.app[OUTSIDE].cdp_url(request, session.id))
     return web.json_response(body, status=201, headers={"Location": f"/v1/sessions/{session.id}"})
+
+
+async def _unless_gone(request: web.Request, creating: Coroutine[Any, Any, Session]) -> Session:
+    """Wait for a place as long as the caller does."""
+    task = asyncio.create_task(creating, name="create in line")
+    while not task.done():
+        await asyncio.wait([task], timeout=GONE_POLL_SECONDS)
+        if request.transport is None or request.transport.is_closing():
+            task.cancel()
+            await asyncio.wait([task])
+            break
+    if task.cancelled():
+        raise ConnectionResetError("the caller left the line")
+    return task.result()
 
 
 async def show(request: web.Request) -> web.Response:
@@ -44,16 +76,7 @@ async def show(request: web.Request) -> web.Response:
 
 async def listing(request: web.Request) -> web.Response:
     """GET /v1/sessions"""
-    workspace_id = await authenticate(request)
-    limit = schemas.parse_integer(
-        request.query, "limit", default=schemas.LIMIT_DEFAULT, low=schemas.LIMIT_LOW, high=schemas.LIMIT_HIGH
-    )
-    page = await request.app[SERVICE].page(
-        workspace_id,
-        limit=limit,
-        before=schemas.parse_cursor(request.query),
-        status=schemas.parse_status(request.query),
-    )
+    page = await requested_page(request, await authenticate(request))
     outside, metering = request.app[OUTSIDE], request.app[CONFIG].metering.count
     return web.json_response(
         {
@@ -68,6 +91,19 @@ async def listing(request: web.Request) -> web.Response:
     )
 
 
+async def requested_page(request: web.Request, workspace_id: str) -> Page:
+    """The page of sessions that `limit`, `cursor` and `status` in the query ask for."""
+    limit = schemas.parse_integer(
+        request.query, "limit", default=schemas.LIMIT_DEFAULT, low=schemas.LIMIT_LOW, high=schemas.LIMIT_HIGH
+    )
+    return await request.app[SERVICE].page(
+        workspace_id,
+        limit=limit,
+        before=schemas.parse_cursor(request.query),
+        status=schemas.parse_status(request.query),
+    )
+
+
 async def delete(request: web.Request) -> web.Response:
     """DELETE /v1/sessions/{session_id}"""
     workspace_id = await authenticate(request)
@@ -78,7 +114,10 @@ async def delete(request: web.Request) -> web.Response:
 async def screenshot(request: web.Request) -> web.Response:
     """POST /v1/sessions/{session_id}/screenshot"""
     workspace_id = await authenticate(request)
-    picture = await request.app[SERVICE].screenshot(workspace_id, request.match_info["session_id"])
+    session_id = request.match_info["session_id"]
+    await request.app[SERVICE].ready_session(workspace_id, session_id)
+    request.app[RATES].take("screenshots", session_id, asyncio.get_running_loop().time())
+    picture = await request.app[SERVICE].screenshot(workspace_id, session_id)
     return web.Response(body=picture, content_type="image/png")
 
 

@@ -16,3 +16,8 @@ def test_the_framebuffer_and_the_display_number_go_where_they_are_wanted():
     assert argv[0] == "/opt/Xvfb"
     assert argv[argv.index("-fbdir") + 1] == "/run/fb"
     assert argv[argv.index("-displayfd") + 1] == "7"
+
+
+def test_a_display_number_is_named_where_servers_share_a_directory_of_sockets():
+    assert xvfb_argv(1280, 720, display=99)[1] == ":99"
+    assert not any(word.startswith(":") for word in xvfb_argv(1280, 720))

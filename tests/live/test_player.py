@@ -39,7 +39,7 @@ EMBEDDER = """<!doctype html><meta charset=utf-8>
   });
 </script>"""
 SESSION_PAGE = """
-document.body.outerHTML = `<body style="margin:0;height:5000px">
+document.body.outerHTML = `<body style="margin:0;overflow:hidden">
   <textarea id=t style="position:fixed;left:100px;top:100px;width:300px;height:100px"></textarea></body>`;
 window.log = [];
 for (const type of ['click', 'contextmenu', 'wheel', 'keydown', 'keyup', 'mousemove', 'mousedown', 'mouseup'])
@@ -98,7 +98,8 @@ async def stage() -> AsyncIterator[Stage]:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         leaving.push_async_callback(view.close, 4410, "the test is over")
         await viewer.send("Page.navigate", url=f"http://127.0.0.1:{runner.addresses[0][1]}/")
-        await viewer.until("window.last?.state === 'live' && last.driving && last.fps > 0")
+        shown = "document.querySelector('canvas').width === 1280"
+        await viewer.until(f"window.last?.state === 'live' && last.driving && {shown}")
         yield Stage(session, viewer, hands, view)
 
 
@@ -155,10 +156,10 @@ async def test_the_player_waits_for_the_session_and_then_shows_it_letterboxed(st
     )
     assert box == pytest.approx([0, 68.75, 1000, 562.5], abs=1)
     await stage.session.evaluate("document.body.style.background = 'rgb(200, 0, 0)'")
-    await stage.viewer.until(
-        "(p => p[0] > 190 && p[1] < 10)("
-        "document.querySelector('canvas').getContext('2d').getImageData(900, 600, 1, 1).data)"
-    )
+    pixel = "document.querySelector('canvas').getContext('2d').getImageData(900, 600, 1, 1).data"
+    await stage.viewer.until(f"(p => p[0] > 190 && p[1] < 10)({pixel})")
+    await stage.viewer.until("last.fps > 0")
+    await stage.viewer.until("last.fps === 0")
 
 
 @pytest.mark.parametrize(("x", "y"), [(0, 0), (640, 360), (1279, 719), (333, 77)])

@@ -35,11 +35,12 @@ export function attachInput(view, send) {
   };
 }
 
-/** The pixel of the session's screen under a pointer. */
+/** The pixel of the session's screen under the middle of the device pixel that a pointer is at. */
 function pixel({ canvas, screen }, event) {
   const box = canvas.getBoundingClientRect();
+  const half = 0.5 / (window.devicePixelRatio || 1);
   const along = (at, start, length, pixels) =>
-    Math.min(pixels - 1, Math.max(0, Math.floor(((at - start) / length) * pixels)));
+    Math.min(pixels - 1, Math.max(0, Math.floor(((at + half - start) / length) * pixels)));
   return {
     x: along(event.clientX, box.left, box.width, screen.width),
     y: along(event.clientY, box.top, box.height, screen.height),

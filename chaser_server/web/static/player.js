@@ -12,7 +12,7 @@
  *   getToken   () => Promise<{url}>: a fresh answer of POST /v1/sessions/{id}/preview-token, for every connection anew.
  *              It may throw an error whose `code` is the API's: session_not_ready is tried again, session_not_open and
  *              session_not_found end the player.
- *   onStatus   (status) => void: called on every change and about once a second while pictures come.
+ *   onStatus   (status) => void: called on every change, and once a second from a picture until the fps are 0 again.
  *   control    whether this viewer wants to drive (default true); without it nothing is ever sent but acks.
  *   fps, quality, scale   what is wished of the pictures; all optional.
  * The element gives the size; the picture is fitted into it. Its first child is the player's root, class `chaser-player`.
@@ -27,6 +27,7 @@ import { attachInput } from "./player-input.js";
 
 const HEADER_BYTES = 18;
 const TYPES = ["image/jpeg", "image/png"];
+const REPORT_MS = 1000;
 const TOKEN_EXPIRED = 4401;
 const ENDED = new Set([4404, 4410]);
 const ENDED_CODES = new Set(["session_not_open", "session_not_found", "not_found"]);
@@ -56,7 +57,7 @@ class Player {
   #retries = 0;
   #drawn = [];
   #wish;
-  #lastReport = 0;
+  #report = 0;
 
   constructor(element, options) {
     this.#options = { control: true, onStatus: () => {}, ...options };
@@ -104,6 +105,7 @@ class Player {
 
   close() {
     clearTimeout(this.#retry);
+    clearTimeout(this.#report);
     this.#tell({ state: "closed", driving: false });
     this.#input.detach();
     this.#view.observer.disconnect();
@@ -220,15 +222,20 @@ class Player {
 
   #measure(grabbedAt) {
     const now = Date.now();
-    this.#drawn = [...this.#drawn.filter((at) => at > now - 2000), now];
-    this.#status.fps = this.#drawn.length / 2;
+    this.#drawn.push(now);
     this.#status.latencyMs = Math.max(0, now - grabbedAt);
-    if (now - this.#lastReport > 1000) this.#tell({});
+    this.#report ||= setTimeout(() => this.#tellRate(), REPORT_MS);
+  }
+
+  #tellRate() {
+    this.#drawn = this.#drawn.filter((at) => at > Date.now() - 2 * REPORT_MS);
+    const fps = this.#drawn.length / (2 * REPORT_MS / 1000);
+    this.#report = fps > 0 ? setTimeout(() => this.#tellRate(), REPORT_MS) : 0;
+    this.#tell({ fps });
   }
 
   #tell(change) {
     Object.assign(this.#status, change);
-    this.#lastReport = Date.now();
     const { overlay, root } = this.#view;
     const { state, reason } = this.#status;
     overlay.textContent = state === "ended" && reason ? `${MESSAGES.ended} (${reason})` : MESSAGES[state];

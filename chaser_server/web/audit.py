@@ -1,0 +1,55 @@
+"""GET /v1/audit/stream: who did what, as server-sent events (HTML Living Standard 9.2)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+
+from aiohttp import web
+
+from chaser_server.model import AuditEvent
+from chaser_server.web.appkeys import AUDIT, SERVICE
+from chaser_server.web.identity import authenticate_cookie
+from chaser_server.web.schemas import timestamp
+
+KEEP_ALIVE_SECONDS = 15.0
+FIRST_EVENTS = 100
+
+
+async def stream(request: web.Request) -> web.StreamResponse:
+    """The events of the workspace: those behind `Last-Event-ID`, or the newest; then each as it comes."""
+    workspace = await authenticate_cookie(request)
+    audit, last = request.app[AUDIT], request.headers.get("Last-Event-ID", "")
+    headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
+    response = web.StreamResponse(headers=headers)
+    await response.prepare(request)
+    news = audit.news()
+    if last.isdigit():
+        events = await audit.after(workspace.id, int(last))
+    else:
+        events = await audit.latest(workspace.id, FIRST_EVENTS)
+    seen = int(last) if last.isdigit() else 0
+    while not request.app[SERVICE].draining:
+        for event in events:
+            await response.write(render(event))
+            seen = event.number
+        if not events:
+            await response.write(b": still here\n\n")
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(news.wait(), KEEP_ALIVE_SECONDS)
+        news = audit.news()
+        events = await audit.after(workspace.id, seen)
+    return response
+
+
+def render(event: AuditEvent) -> bytes:
+    """One event of the stream; its id is what `Last-Event-ID` gives back."""
+    data = {
+        "at": timestamp(event.at),
+        "kind": event.kind,
+        "actor": event.actor,
+        "address": event.address,
+        "detail": event.detail,
+    }
+    return f"id: {event.number}\nevent: {event.kind}\ndata: {json.dumps(data)}\n\n".encode()

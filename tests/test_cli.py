@@ -37,7 +37,7 @@ def test_a_created_key_is_printed_alone_and_listed_without_its_secret(shell: She
     _, table, _ = shell("keys", "list")
     assert secret.strip() not in table
     head, row = table.splitlines()
-    assert head.split() == ["id", "prefix", "name", "workspace", "created", "revoked"]
+    assert head.split() == ["id", "prefix", "name", "workspace", "created", "last", "used", "revoked"]
     assert row.split()[1:4] == [secret[:16], "ci", "default"]
     assert row.split()[-1] == "-"
 

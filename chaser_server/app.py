@@ -122,6 +122,7 @@ async def serving(config: Config, *, imported_key: str = "") -> AsyncIterator[Se
         housekeeper = Housekeeper(retention=Retention(database), config=config.retention)
         await stack.enter_async_context(every(HOUSEKEEPING_SECONDS, housekeeper.round, name="housekeeper"))
         await stack.enter_async_context(every(config.metering.flush_seconds, bookkeeper.flush, name="bookkeeper"))
+        stack.callback(audit.end)
         stack.push_async_callback(_in_time, partial(_drain, service, pool), config.server.drain_seconds)
         await web.SockSite(runner, listener).start()
         url = _url(listener)

@@ -9,6 +9,9 @@ from chaser_server.config import LimitsConfig
 from chaser_server.errors import ConcurrencyLimit, RateLimited
 from chaser_server.model import Workspace
 
+GRACE_DAYS_DEFAULT, GRACE_DAYS_HIGH = 7, 30
+"""For how long a rotated key still works."""
+
 
 def check_places(limits: LimitsConfig, workspace: Workspace, *, mine: int, living: int) -> None:
     """Raise `ConcurrencyLimit` when one more session is too many.
@@ -33,12 +36,14 @@ class RateLimits:
     def __init__(self, **per_minute: int) -> None:
         self._per_minute = per_minute
         self._times: dict[tuple[str, str], deque[float]] = {}
+        self._tidy_at = 0.0
 
     def take(self, kind: str, user: str, now: float) -> None:
         """Count one request, or raise `RateLimited` with the whole seconds until the next one is allowed."""
         allowed = self._per_minute[kind]
         if not allowed:
             return
+        self._tidy(now)
         times = self._times.setdefault((kind, user), deque())
         while times and times[0] <= now - MINUTE:
             times.popleft()
@@ -47,6 +52,9 @@ class RateLimits:
             raise RateLimited(f"more than {allowed} {kind} in a minute; next one in {wait} s", retry_after_seconds=wait)
         times.append(now)
 
-    def forget(self, now: float) -> None:
-        """Drop the users who have asked for nothing within the last minute."""
+    def _tidy(self, now: float) -> None:
+        """Once a minute, drop the users who have asked for nothing within the last one."""
+        if now < self._tidy_at:
+            return
+        self._tidy_at = now + MINUTE
         self._times = {key: times for key, times in self._times.items() if times and times[-1] > now - MINUTE}

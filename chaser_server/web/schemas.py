@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from chaser_server.errors import InvalidRequest
+from chaser_server.limits import GRACE_DAYS_DEFAULT, GRACE_DAYS_HIGH
 from chaser_server.model import ApiKey, Channel, LedgerRow, Session, SessionEvent, Status
 
 TTL_LOW, TTL_HIGH, TTL_DEFAULT = 60, 3600, 1800
 LIMIT_LOW, LIMIT_HIGH, LIMIT_DEFAULT = 1, 100, 20
 WAIT_HIGH = 60
 NAME_HIGH = 100
-GRACE_DAYS_DEFAULT, GRACE_DAYS_HIGH = 7, 30
 
 
 def parse_object(body: bytes, fields: Collection[str]) -> dict[str, Any]:
@@ -61,8 +61,8 @@ def parse_new_key(body: bytes) -> tuple[str, str]:
     """The name and mode of the key that is asked for."""
     value = parse_object(body, ("name", "mode"))
     name, mode = value.get("name"), value.get("mode", "live")
-    if not isinstance(name, str) or not 0 < len(name.strip()) <= NAME_HIGH:
-        raise InvalidRequest(f"name must be a string of 1 to {NAME_HIGH} characters")
+    if not isinstance(name, str) or not name.isprintable() or not 0 < len(name.strip()) <= NAME_HIGH:
+        raise InvalidRequest(f"name must be a string of 1 to {NAME_HIGH} printable characters")
     if mode not in ("live", "test"):
         raise InvalidRequest("mode must be 'live' or 'test'")
     return name.strip(), mode

@@ -13,6 +13,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from aiohttp import web
@@ -29,15 +30,21 @@ from chaser_server.model import utc_now
 from chaser_server.sandbox import orphans
 from chaser_server.sandbox.process import Walls
 from chaser_server.sessions.bookkeeper import Bookkeeper
+from chaser_server.sessions.housekeeper import Housekeeper
 from chaser_server.sessions.reaper import Reaper
 from chaser_server.sessions.rounds import every
 from chaser_server.sessions.service import SessionService
 from chaser_server.signing import Signer
+from chaser_server.store.audit import AuditLog
 from chaser_server.store.database import Database
+from chaser_server.store.retention import Retention
 from chaser_server.store.secrets import load_secret
 from chaser_server.store.sessions import SessionStore
+from chaser_server.store.usage import UsageStore
 from chaser_server.store.workspaces import WorkspaceStore
-from chaser_server.substrate.local import LocalSubstrate
+from chaser_server.substrate.local import LocalMaker
+from chaser_server.substrate.pool import Pool, shelf_sizes
+from chaser_server.substrate.rehearsal import RehearsalSubstrate
 from chaser_server.tokens import is_key, new_key
 from chaser_server.web.links import LINK_LIFE
 from chaser_server.web.routes import build_application
@@ -48,6 +55,7 @@ URL_NAME = "url"
 """Where a running server answers, for the commands beside it."""
 SIGNING_SECRET = "signing"
 REAP_SECONDS = 0.25
+HOUSEKEEPING_SECONDS = 10.0
 SYSTEM_PYTHON = "/usr/bin/python3"
 _LAST_WORDS_SECONDS = 0.5
 
@@ -63,6 +71,7 @@ class Server:
 
     url: str
     service: SessionService
+    pool: Pool
     first_key: str | None
     sign_in_url: str
 
@@ -79,39 +88,60 @@ async def serving(config: Config, *, imported_key: str = "") -> AsyncIterator[Se
         stack.enter_context(_locked(data_dir))
         database = await Database.open(data_dir / DATABASE_NAME)
         stack.push_async_callback(database.close)
-        store, workspaces = SessionStore(database), WorkspaceStore(database)
+        store, workspaces = SessionStore(database, config.metering.count), WorkspaceStore(database)
+        audit = AuditLog(database)
         signer = Signer(await load_secret(database, SIGNING_SECRET))
         first_key = await _first_key(workspaces, imported_key)
         listener = stack.enter_context(_listen(*config.server.address))
-        substrate = await _local_substrate(config, data_dir, listener)
-        stack.push_async_callback(substrate.close)
-        service = SessionService(store=store, substrate=substrate, limits=config.limits)
+        pool = await _local_substrate(config, data_dir, listener)
+        stack.push_async_callback(pool.close)
+        service = SessionService(
+            store=store,
+            audit=audit,
+            substrate=pool,
+            rehearsal=RehearsalSubstrate(pool.profiles),
+            limits=config.limits,
+        )
         if orphaned := await service.recover():
             log.warning("closed %d sessions that an earlier start left open", orphaned)
         reaper = Reaper(service=service, idle_seconds=config.limits.idle_seconds)
         bookkeeper = Bookkeeper(service=service, store=store)
-        application = build_application(config=config, service=service, workspaces=workspaces, signer=signer)
+        application = build_application(
+            config=config,
+            service=service,
+            workspaces=workspaces,
+            audit=audit,
+            usage_store=UsageStore(database),
+            signer=signer,
+        )
         stack.push_async_callback(_in_time, service.settle, _LAST_WORDS_SECONDS)  # what leaving clients still note
         runner = Runner(application)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         await stack.enter_async_context(every(REAP_SECONDS, reaper.reap, name="reaper"))
+        housekeeper = Housekeeper(retention=Retention(database), config=config.retention)
+        await stack.enter_async_context(every(HOUSEKEEPING_SECONDS, housekeeper.round, name="housekeeper"))
         await stack.enter_async_context(every(config.metering.flush_seconds, bookkeeper.flush, name="bookkeeper"))
-        stack.push_async_callback(_in_time, service.drain, config.server.drain_seconds)
+        stack.callback(audit.end)
+        stack.push_async_callback(_in_time, partial(_drain, service, pool), config.server.drain_seconds)
         await web.SockSite(runner, listener).start()
         url = _url(listener)
         (data_dir / URL_NAME).write_text(url, encoding="utf-8")
         stack.callback((data_dir / URL_NAME).unlink, missing_ok=True)
         default = await workspaces.ensure_default()
-        yield Server(
-            url=url, service=service, first_key=first_key, sign_in_url=sign_in_url(config, signer, default.id, url)
-        )
+        pool.start()
+        sign_in = sign_in_url(config, signer, default.id, url)
+        yield Server(url=url, service=service, pool=pool, first_key=first_key, sign_in_url=sign_in)
 
 
 def sign_in_url(config: Config, signer: Signer, workspace_id: str, url: str) -> str:
     """A link that signs one browser in to the dashboard of a workspace, once, within a quarter of an hour."""
     token = signer.sign_link(workspace_id, utc_now() + LINK_LIFE)
     return f"{config.server.public_url.rstrip('/') or url}/dashboard/login?token={token}"
+
+
+async def _drain(service: SessionService, pool: Pool) -> None:
+    await asyncio.gather(service.drain(), pool.empty())
 
 
 async def _in_time(work: Callable[[], Awaitable[None]], seconds: float) -> None:
@@ -136,7 +166,15 @@ async def _first_key(workspaces: WorkspaceStore, imported: str) -> str | None:
     return secret
 
 
-async def _local_substrate(config: Config, data_dir: Path, listener: socket.socket) -> LocalSubstrate:
+async def _local_substrate(config: Config, data_dir: Path, listener: socket.socket) -> Pool:
+    return Pool(
+        await _local_maker(config, data_dir, listener),
+        sizes=shelf_sizes(config.pool, config.profiles),
+        max_age_seconds=config.pool.max_age_seconds,
+    )
+
+
+async def _local_maker(config: Config, data_dir: Path, listener: socket.socket) -> LocalMaker:
     isolated = config.sandbox.isolation == "bwrap"
     walls = Walls(
         isolated=isolated,
@@ -152,7 +190,8 @@ async def _local_substrate(config: Config, data_dir: Path, listener: socket.sock
     user = walls.outer_user()
     executable = find_chromium(config.browser.executable, uid=None if user is None else user[0])
     host, port = listener.getsockname()[:2]
-    is_public = not ipaddress.ip_address(host).is_loopback
+    behind_proxy = bool(config.server.public_url or config.server.trusted_proxies)  # which others come through
+    is_public = behind_proxy or not ipaddress.ip_address(host).is_loopback
     policy = Policy(
         is_public=is_public,
         is_own_address=is_this_machine if is_public else is_loopback,
@@ -160,7 +199,7 @@ async def _local_substrate(config: Config, data_dir: Path, listener: socket.sock
         block=_rules("egress.block", config.egress.block),
         own_ports=lambda: {port},
     )
-    return LocalSubstrate(
+    return LocalMaker(
         config=config.browser,
         preview=config.preview,
         executable=executable.path,

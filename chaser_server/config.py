@@ -118,6 +118,15 @@ class ProfileConfig:
     region: str = ""
     max_egress_bytes: int = _setting(0, low=0)
     extra_args: tuple[str, ...] = ()
+    pool: int = _setting(0, low=0, high=100)
+
+
+@dataclass(frozen=True, slots=True)
+class PoolConfig:
+    """Browsers that stand ready before anybody asks for one."""
+
+    size: int = _setting(1, low=0, high=100)
+    max_age_seconds: float = _setting(600.0, low=1, high=_YEAR_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +137,9 @@ class LimitsConfig:
     max_sessions: int = _setting(0, low=0)
     idle_seconds: float = _setting(300.0, low=1, high=_YEAR_SECONDS)
     egress_budget_bytes: int = _setting(0, low=0)
+    creates_per_minute: int = _setting(0, low=0)
+    screenshots_per_minute: int = _setting(0, low=0)
+    preview_tokens_per_minute: int = _setting(0, low=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,11 +169,20 @@ class DashboardConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class RetentionConfig:
+    """How long what is over is remembered. Usage sums stay for good."""
+
+    sessions_days: float = _setting(90.0, low=0.001, high=36500)
+    audit_days: float = _setting(365.0, low=0.001, high=36500)
+
+
+@dataclass(frozen=True, slots=True)
 class MeteringConfig:
-    """Which counted channels make up `bytes_up` and `bytes_down`."""
+    """Which counted channels make up `bytes_up` and `bytes_down`, and what they cost."""
 
     count: tuple[str, ...] = _setting(factory=lambda: ("egress", "cdp"), choices=("egress", "cdp", "preview"))
     flush_seconds: float = _setting(1.0, low=0.1, high=60)
+    price_micro_usd_per_gb: int = _setting(5_000_000, low=0)
 
 
 def _builtin_profiles() -> dict[str, ProfileConfig]:
@@ -175,6 +196,7 @@ class Config:
     server: ServerConfig = field(default_factory=ServerConfig)
     log: LogConfig = field(default_factory=LogConfig)
     browser: BrowserConfig = field(default_factory=BrowserConfig)
+    pool: PoolConfig = field(default_factory=PoolConfig)
     sandbox: SandboxConfig = field(default_factory=SandboxConfig)
     limits: LimitsConfig = field(default_factory=LimitsConfig)
     cdp: CdpConfig = field(default_factory=CdpConfig)
@@ -182,6 +204,7 @@ class Config:
     preview: PreviewConfig = field(default_factory=PreviewConfig)
     dashboard: DashboardConfig = field(default_factory=DashboardConfig)
     metering: MeteringConfig = field(default_factory=MeteringConfig)
+    retention: RetentionConfig = field(default_factory=RetentionConfig)
     profiles: dict[str, ProfileConfig] = field(default_factory=_builtin_profiles)
     upstreams: tuple[UpstreamConfig, ...] = ()
 

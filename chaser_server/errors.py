@@ -80,6 +80,12 @@ class ConcurrencyLimit(Retryable):
     code = "concurrency_limit"
 
 
+class RateLimited(Retryable):
+    """Too many requests of this kind in the last minute."""
+
+    code = "rate_limited"
+
+
 class SubstrateUnavailable(Retryable):
     """Browsers cannot be launched at all now."""
 

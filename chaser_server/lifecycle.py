@@ -54,3 +54,8 @@ def overdue(
 def exit_reason(exit_code: int) -> EndedReason:
     """Why a session ended whose browser went by itself: code 0 is the client's `Browser.close`, else it died."""
     return EndedReason.CLIENT_DELETE if exit_code == 0 else EndedReason.SUBSTRATE_DOWN
+
+
+def is_charged(session: Session) -> bool:
+    """Whether its bytes cost anything: not when it failed to start, nor when its end was our fault."""
+    return session.status is not Status.ERROR and session.ended_reason is not EndedReason.SUBSTRATE_DOWN

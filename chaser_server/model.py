@@ -87,12 +87,13 @@ class Counted(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SessionSpec:
-    """What a client asked for, after the web room has checked it."""
+    """What a client asked for, after the web room has checked it. A rehearsal has no browser behind it."""
 
     workspace_id: str
     key_id: str | None
     profile: str
     ttl_seconds: int
+    rehearsal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +171,43 @@ class ApiKey:
     created_at: datetime
     last_used_at: datetime | None = None
     revoked_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRow:
+    """What a workspace's sessions of one day, key and region came to; region "" is direct egress.
+
+    `charged_bytes` leaves out the sessions that ended in `error` or `substrate_down`.
+    """
+
+    date: str
+    key_id: str
+    region: str
+    sessions: int
+    bytes_up: int
+    bytes_down: int
+    charged_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who does something: a key's prefix, `dashboard`, `command line` or `server`, and from which address."""
+
+    name: str
+    address: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEvent:
+    """Something that somebody did, or was refused. `actor` is a key's prefix, `dashboard`, `server` or empty."""
+
+    number: int
+    workspace_id: str
+    at: datetime
+    kind: str
+    actor: str
+    address: str
+    detail: dict[str, object]
 
 
 def utc_now() -> datetime:

@@ -38,6 +38,9 @@ class FakeBrowser:
     async def fetch_devtools(self, method: str, path: str) -> tuple[int, str, bytes]:
         raise SubstrateUnavailable("a browser of nothing has no DevTools")
 
+    def client_came(self) -> None:
+        pass
+
     def client_left(self) -> None:
         self.clients_left += 1
 
@@ -73,6 +76,12 @@ class FakeSubstrate:
     async def launch(self, profile: str, *, egress: ByteCount, on_event: OnEvent) -> FakeBrowser:
         on_event("launched", {"pid": 1})
         return self._make(egress)
+
+    def start(self) -> None:
+        pass
+
+    async def empty(self) -> None:
+        pass
 
     async def close(self) -> None:
         pass

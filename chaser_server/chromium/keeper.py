@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+from collections.abc import Coroutine
 from typing import Any
 
 from chaser_server.chromium.cdp import CdpError, Event
@@ -39,6 +40,7 @@ class PageKeeper:
         self._pages: list[str] = []  # our CDP session ids, of every page, the newest last
         self._sessions: dict[str, str] = {}  # our CDP session id -> target id, of pages to be dressed
         self._tasks: set[asyncio.Task[None]] = set()
+        self._repeating: asyncio.Task[None] | None = None
 
     async def open(self, path: str) -> str:
         """Connect and dress what is there; returns the user agent that pages see."""
@@ -58,7 +60,14 @@ class PageKeeper:
     def client_left(self) -> None:
         """Another client has disconnected and may have taken our emulation with it: put it back."""
         if self._sessions:
-            self._spawn(self._dress_all_again())
+            self._stop_repeating()
+            self._repeating = self._spawn(self._dress_all_again())
+
+    def client_came(self) -> None:
+        """Another client has connected: what is still to be put back is put back now, not over what it will do."""
+        if self._repeating is not None and not self._repeating.done():
+            self._stop_repeating()
+            self._spawn(self._dress_all())
 
     async def capture(self) -> bytes:
         """A PNG of the page in front, as Chromium draws it. For browsers without a screen."""
@@ -92,7 +101,10 @@ class PageKeeper:
         self._spawn(self.dispatch_touch("cancel", ()))
 
     async def front_page(self) -> str:
-        """Our CDP session with the page that has the focus. Raises `CdpError` when a dialog has it, or nothing."""
+        """Our CDP session with the page that has the focus; without a screen, else the newest.
+
+        Raises `CdpError` when there is none, as while a dialog has the focus.
+        """
         await self._attach()
         asked = [asyncio.create_task(self._focused(session_id), name="focus") for session_id in reversed(self._pages)]
         try:
@@ -104,6 +116,8 @@ class PageKeeper:
         finally:
             for question in asked:
                 question.cancel()
+        if self._profile.headless and self._pages:
+            return self._pages[-1]
         raise CdpError("no page has the focus")
 
     async def close(self) -> None:
@@ -173,12 +187,19 @@ class PageKeeper:
         with contextlib.suppress(*_GONE):
             await self._devtools.call("Emulation.setNavigatorOverrides", {"platform": NAVIGATOR_PLATFORM}, session_id)
 
+    async def _dress_all(self) -> None:
+        await asyncio.gather(*(self._dress(session_id) for session_id in tuple(self._sessions)))
+
     async def _dress_all_again(self) -> None:
         waited = 0.0
         for moment in _AGAIN_SECONDS:
             await asyncio.sleep(moment - waited)
             waited = moment
-            await asyncio.gather(*(self._dress(session_id) for session_id in tuple(self._sessions)))
+            await self._dress_all()
+
+    def _stop_repeating(self) -> None:
+        if self._repeating is not None:
+            self._repeating.cancel()
 
     def _emulation(self) -> list[tuple[str, dict[str, Any]]]:
         profile = self._profile
@@ -207,10 +228,11 @@ class PageKeeper:
             calls.append(_touch_from_mouse(True))
         return calls
 
-    def _spawn(self, work: Any) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name="page-keeper")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _settle(self) -> None:
         """Wait until the pages found at the start are dressed."""

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chaser_server.errors import LaunchFailed
-from chaser_server.sandbox import bubblewrap
+from chaser_server.sandbox import bubblewrap, priority
 
 DOORMAN = Path(__file__).with_name("doorman.py")
 SCRATCH_PREFIX = "chaser-session-"
@@ -115,9 +115,22 @@ class Sandbox:
         port = answer.get("port", 0)
         return descriptors[0], port if isinstance(port, int) else 0
 
+    def step_back(self) -> None:
+        """Leave the processor to others, until `step_forward`. Where the kernel cannot do that, this does nothing."""
+        if self._inner_pid is not None:
+            priority.set_group_nice(self._inner_pid, priority.LOWEST)
+
+    async def step_forward(self) -> None:
+        """Have the same right to the processor as others again."""
+        if self._inner_pid is not None:
+            while not priority.set_group_nice(self._inner_pid, priority.NORMAL):
+                await asyncio.sleep(priority.AGAIN_SECONDS)
+
     async def kill(self) -> None:
         """End every process of the session and wait until they are gone; may be called again."""
         self._channel.close()
+        if self._inner_pid is None and self._scratch is None:
+            _kill_group(self._process)
         if self._inner_pid is not None and not self._exit.done():
             # The init of the sandbox's PID namespace: all in it go too, and bwrap stays alive to reap it.
             with contextlib.suppress(ProcessLookupError):
@@ -125,8 +138,7 @@ class Sandbox:
         try:
             await asyncio.wait_for(self.exited(), _KILL_SECONDS)
         except TimeoutError:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+            _kill_group(self._process)
             await self.exited()
         self._stderr.close()
         if self._scratch:
@@ -199,7 +211,7 @@ async def start(program_for: Callable[[Places], Program], walls: Walls, *, name:
                 command[3] = bubblewrap.DOORMAN_PATH
                 command = _isolated(command, program, walls, descriptors)
                 inherited += descriptors.all()
-            process = await asyncio.create_subprocess_exec(
+            starting = asyncio.create_subprocess_exec(
                 *command,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=stderr_writer,
@@ -208,6 +220,7 @@ async def start(program_for: Callable[[Places], Program], walls: Walls, *, name:
                 pass_fds=inherited,
                 start_new_session=True,
             )
+            process = await _started(asyncio.create_task(starting, name="sandbox-start"))
         except (OSError, KeyError) as error:
             raise LaunchFailed(f"cannot start the sandbox: {error}") from error
         undo.pop_all()
@@ -218,6 +231,23 @@ async def start(program_for: Callable[[Places], Program], walls: Walls, *, name:
         await sandbox.kill()
         raise
     return sandbox
+
+
+async def _started(starting: asyncio.Task[asyncio.subprocess.Process]) -> asyncio.subprocess.Process:
+    """The process that is being started. A cancelled wait ends it with all it has forked already."""
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        process = await starting
+        _kill_group(process)
+        await process.wait()
+        raise
+
+
+def _kill_group(process: asyncio.subprocess.Process) -> None:
+    """Kill a process and its group. While bwrap builds a sandbox, its child waits for it and would wait for ever."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _isolated(command: Sequence[str], program: Program, walls: Walls, descriptors: bubblewrap.Descriptors) -> list[str]:

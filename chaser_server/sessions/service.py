@@ -9,25 +9,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 
 from chaser_server import lifecycle
 from chaser_server.config import LimitsConfig
 from chaser_server.errors import (
-    InvalidRequest,
     LaunchFailed,
-    PaymentRequired,
     SessionNotFound,
     SessionNotOpen,
     SessionNotReady,
-    SubstrateUnavailable,
 )
 from chaser_server.lifecycle import Event
-from chaser_server.limits import check_places
 from chaser_server.model import (
+    Actor,
     EndedReason,
     LedgerRow,
     Page,
@@ -39,12 +36,15 @@ from chaser_server.model import (
     utc_now,
 )
 from chaser_server.sessions.journal import Journal
+from chaser_server.sessions.places import Places
 from chaser_server.sessions.running import RunningSession
+from chaser_server.store.audit import AuditLog
 from chaser_server.store.sessions import SessionStore
 from chaser_server.substrate.base import Browser, Substrate
-from chaser_server.tokens import new_uuid7
 
 GOING_AWAY = 1001  # RFC 6455 7.4.1: the endpoint is going away
+SERVER = Actor("server")
+NO_DETAIL: Mapping[str, object] = {}
 
 log = logging.getLogger(__name__)
 
@@ -52,25 +52,38 @@ log = logging.getLogger(__name__)
 class SessionService:
     """Creates, shows and ends sessions."""
 
-    def __init__(self, *, store: SessionStore, substrate: Substrate, limits: LimitsConfig) -> None:
+    def __init__(
+        self,
+        *,
+        store: SessionStore,
+        audit: AuditLog,
+        substrate: Substrate,
+        rehearsal: Substrate,
+        limits: LimitsConfig,
+    ) -> None:
+        """`rehearsal` makes the browsers of sessions that have none."""
         self._store = store
-        self._substrate = substrate
-        self._limits = limits
-        self._running: dict[str, RunningSession] = {}
+        self._audit = audit
+        self._places = Places(store=store, substrate=substrate, rehearsal=rehearsal, limits=limits)
+        self._running = self._places.taken
         self._burials: set[asyncio.Task[None]] = set()
         self._writes: set[asyncio.Task[None]] = set()
         self._journal = Journal()
-        self._draining = False
 
     @property
     def draining(self) -> bool:
         """Whether the server is on its way down and takes no more sessions."""
-        return self._draining
+        return self._places.closed
 
     @property
     def running(self) -> Collection[RunningSession]:
         """The open sessions."""
-        return [running for running in self._running.values() if running.is_open]
+        return self._places.open
+
+    @property
+    def waiting(self) -> dict[str, int]:
+        """How many creates wait for a place, by workspace."""
+        return self._places.waiting
 
     async def recover(self) -> int:
         """Close what an earlier life of the server left open; returns how many. Call before the first request."""
@@ -79,36 +92,31 @@ class SessionService:
         for orphan in orphans:
             ended = _ended(orphan, EndedReason.ABANDONED_ORPHAN, now)
             await self._store.mark_ended(ended, {"reason": ended.ended_reason})
+            await self._note_end(ended, SERVER)
         return len(orphans)
 
-    async def create(self, spec: SessionSpec, workspace: Workspace) -> Session:
-        """Start a session and return its record at once; the browser comes up behind it.
+    async def claim(self, spec: SessionSpec, workspace: Workspace, *, wait_seconds: float = 0) -> RunningSession:
+        """A place for a session, which `begin` must follow; without a free one, wait up to `wait_seconds` for it.
 
-        The session is stored when this returns. Raises `InvalidRequest` for an unknown profile, `ConcurrencyLimit`
-        without a free place, `PaymentRequired` when the egress budget is used up, `SubstrateUnavailable` while
-        draining.
+        May be cancelled while it waits. Raises `InvalidRequest` for an unknown profile, `ConcurrencyLimit` without a
+        place, `PaymentRequired` when the egress budget is used up, `SubstrateUnavailable` while draining.
         """
-        await self._check_budget(workspace)
-        self._admit(spec, workspace)
-        now = utc_now()
-        session = Session(
-            id=f"sess_{new_uuid7()}",
-            workspace_id=spec.workspace_id,
-            key_id=spec.key_id,
-            profile=spec.profile,
-            status=Status.CREATING,
-            created_at=now,
-            expires_at=now + timedelta(seconds=spec.ttl_seconds),
-        )
-        running = self._running[session.id] = RunningSession(session)
+        return await self._places.claim(spec, workspace, wait_seconds)
+
+    async def begin(self, running: RunningSession) -> Session:
+        """Store a session that has its place, and start it; returns its record, and the browser comes up behind it.
+
+        Raises `StorageFailed`, or `SubstrateUnavailable` when a shutdown came in between; the place is given back then.
+        """
+        self._places.confirm(running)
         try:
-            await self._store.insert(session)
+            await self._store.insert(running.record)
         except BaseException:
-            self._running.pop(session.id, None)
+            self._places.give_back(running)
             raise
         if running.is_open:  # a shutdown may have come in between
-            running.life = asyncio.create_task(self._live(running), name=f"live-{session.id}")
-        return session
+            running.life = asyncio.create_task(self._live(running), name=f"live-{running.record.id}")
+        return running.record
 
     async def get(self, workspace_id: str, session_id: str) -> Session:
         """A session of this workspace, its counts live. Raises `SessionNotFound`."""
@@ -148,10 +156,10 @@ class SessionService:
             await _wait(running.settled, seconds)
         return await self.get(workspace_id, session_id)
 
-    async def delete(self, workspace_id: str, session_id: str) -> None:
+    async def delete(self, workspace_id: str, session_id: str, by: Actor = SERVER) -> None:
         """End a session for its client. Raises `SessionNotFound`, or `SessionNotOpen` when it has ended already."""
         running = await self._open_session(workspace_id, session_id)
-        await self.end(running, EndedReason.CLIENT_DELETE)
+        await self.end(running, EndedReason.CLIENT_DELETE, by)
 
     async def ready_session(self, workspace_id: str, session_id: str) -> RunningSession:
         """A session of this workspace that is up. Raises `SessionNotFound`, `SessionNotReady` or `SessionNotOpen`."""
@@ -186,7 +194,9 @@ class SessionService:
         failure = running.failure if running else await self._store.failure(session_id)
         raise SessionNotOpen(f"the session has ended: {_why(session)}" + (f" ({failure})" if failure else ""))
 
-    async def end(self, running: RunningSession, reason: EndedReason, **detail: object) -> bool:
+    async def end(
+        self, running: RunningSession, reason: EndedReason, by: Actor = SERVER, detail: Mapping[str, object] = NO_DETAIL
+    ) -> bool:
         """End an open session: stored, clients told, its place free when this returns; False if it had ended.
 
         The browser is killed behind it; `drain` waits for that.
@@ -196,7 +206,7 @@ class SessionService:
         running.change(
             status=lifecycle.move(running.record.status, Event.ENDED), ended_at=utc_now(), ended_reason=reason
         )
-        await self._finish(running, {"reason": reason, **detail})
+        await self._finish(running, {"reason": reason, **detail}, by)
         return True
 
     def note(self, running: RunningSession, kind: str, detail: dict[str, object]) -> None:
@@ -209,7 +219,7 @@ class SessionService:
 
     async def drain(self) -> None:
         """Take no more sessions, end those that are open, and return when nothing of them is left."""
-        self._draining = True
+        self._places.close()
         await asyncio.gather(*(self.end(running, EndedReason.ABANDONED_ORPHAN) for running in self.running))
         await self.settle()
 
@@ -230,28 +240,11 @@ class SessionService:
             raise SessionNotOpen(f"the session has ended: {_why(session)}")
         return running
 
-    async def _check_budget(self, workspace: Workspace) -> None:
-        own_budget = workspace.egress_budget_bytes
-        budget = self._limits.egress_budget_bytes if own_budget is None else own_budget
-        if budget and await self._store.month_egress(workspace.id, utc_now().strftime("%Y-%m")) >= budget:
-            raise PaymentRequired(f"the workspace has used up its egress budget of {budget} bytes for this month")
-
-    def _admit(self, spec: SessionSpec, workspace: Workspace) -> None:
-        """Refuse a session that may not be created now."""
-        if spec.profile not in self._substrate.profiles:
-            known = ", ".join(sorted(self._substrate.profiles))
-            raise InvalidRequest(f"profile {spec.profile!r} is not configured here; there are: {known}")
-        if self._draining:
-            raise SubstrateUnavailable("the server is shutting down", retry_after_seconds=10)
-        running = self.running
-        mine = sum(session.record.workspace_id == workspace.id for session in running)
-        check_places(self._limits, workspace, mine=mine, living=len(running) + len(self._burials))
-
     async def _live(self, running: RunningSession) -> None:
         """Bring the browser up, then watch over it until it goes."""
         on_event = partial(self.note, running)
         try:
-            launch = self._substrate.launch(running.record.profile, egress=running.egress, on_event=on_event)
+            launch = running.substrate.launch(running.record.profile, egress=running.egress, on_event=on_event)
             browser = running.browser = await launch
         except LaunchFailed as error:
             await self._fail(running, error)
@@ -265,7 +258,7 @@ class SessionService:
             gone = await browser.exited()
             reason = lifecycle.exit_reason(gone.code)
             tail = {"stderr_tail": gone.stderr_tail} if reason is EndedReason.SUBSTRATE_DOWN else {}
-            await self.end(running, reason, exit_code=gone.code, **tail)
+            await self.end(running, reason, detail={"exit_code": gone.code, **tail})
 
     async def _make_ready(self, running: RunningSession, browser: Browser) -> None:
         now = running.quiet_since = utc_now()
@@ -282,16 +275,22 @@ class SessionService:
         running.change(status=lifecycle.move(running.record.status, Event.LAUNCH_FAILED), ended_at=utc_now())
         await self._finish(running, {"error": error.message, "stderr_tail": error.stderr_tail})
 
-    async def _finish(self, running: RunningSession, detail: dict[str, object]) -> None:
+    async def _finish(self, running: RunningSession, detail: dict[str, object], by: Actor = SERVER) -> None:
         """What every end has in common. The record is terminal already, so this runs once for a session."""
         running.settled.set()
         running.dismiss(GOING_AWAY, running.record.ended_reason or "error")
         burial = asyncio.create_task(self._bury(running), name=f"bury-{running.record.id}")
         self._burials.add(burial)
-        burial.add_done_callback(self._burials.discard)
+        burial.add_done_callback(self._buried)
+        self._places.died()
         if running.browser is not None:
             await running.browser.cut_network()  # so that the counts that are stored now are the last
-        await self._journal.write(partial(self._forget, running, detail))
+        self._journal.add(partial(self._forget, running, detail))
+        await self._journal.write(partial(self._note_end, running.record, by))  # apart: each is written exactly once
+
+    def _buried(self, burial: asyncio.Task[None]) -> None:
+        self._burials.discard(burial)
+        self._places.buried()
 
     async def _forget(self, running: RunningSession, detail: dict[str, object]) -> None:
         """Store the end; until that is done, the record in memory is the true one."""
@@ -299,6 +298,10 @@ class SessionService:
             await self._store.save_ledger(running.record.id, running.browser.ledger())
         await self._store.mark_ended(running.record, detail)
         self._running.pop(running.record.id, None)
+
+    async def _note_end(self, session: Session, by: Actor) -> None:
+        detail = {"session_id": session.id, "status": session.status, "reason": session.ended_reason}
+        await self._audit.append(session.workspace_id, "session_ended", by, **detail)
 
     async def _bury(self, running: RunningSession) -> None:
         """Stop a launch that is under way, end the browser, and save what was counted to the last."""

@@ -87,6 +87,12 @@ class Database:
         async with self.transaction() as writer:
             return (await writer.execute(sql, tuple(values))).rowcount
 
+    async def vacuum(self) -> None:
+        """Rewrite the file without the holes that removed rows left: takes time, and as much space again."""
+        async with self._turn:
+            await self._writer.execute("VACUUM")
+            await self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     async def rows(self, sql: str, values: Iterable[Any] = ()) -> list[aiosqlite.Row]:
         """All rows of a query on the reader."""
         return list(await self._reader.execute_fetchall(sql, tuple(values)))

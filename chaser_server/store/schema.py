@@ -80,6 +80,31 @@ MIGRATIONS: tuple[str, ...] = (
         value TEXT NOT NULL
     ) STRICT;
     """,
+    # What ended sessions came to, by the day they were created: usage is read from here, never from all sessions.
+    """
+    CREATE TABLE usage (
+        workspace_id TEXT NOT NULL REFERENCES workspaces(id),
+        date TEXT NOT NULL,
+        key_id TEXT NOT NULL,
+        region TEXT NOT NULL,
+        sessions INTEGER NOT NULL,
+        bytes_up INTEGER NOT NULL,
+        bytes_down INTEGER NOT NULL,
+        charged_bytes INTEGER NOT NULL,
+        PRIMARY KEY (workspace_id, date, key_id, region)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE audit (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        workspace_id TEXT NOT NULL,
+        at TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        actor TEXT NOT NULL,
+        address TEXT NOT NULL,
+        detail TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX audit_of ON audit (workspace_id, number);
+    CREATE INDEX sessions_ended ON sessions (ended_at) WHERE ended_at IS NOT NULL;
+    """,
 )
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any
 
 import aiosqlite
 
+from chaser_server.lifecycle import is_charged
 from chaser_server.model import (
     ByteCount,
     Channel,
@@ -27,8 +28,10 @@ _INSERT_EVENT = "INSERT INTO session_events (session_id, at, kind, detail) VALUE
 class SessionStore:
     """Reads and writes sessions; decides nothing."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, metering: Collection[str] = ("egress", "cdp")) -> None:
+        """`metering` names the channels whose bytes are a session's usage."""
         self._database = database
+        self._metering = metering
 
     async def insert(self, session: Session) -> None:
         """Store a new session with its first event. It is committed when this returns."""
@@ -65,11 +68,12 @@ class SessionStore:
         """Store the end of `session`, its last byte counts and the `ended` event, all of it or none."""
         assert session.ended_at is not None
         async with self._database.transaction() as write:
+            await self._save_counts(write, session)
             await write.execute(
                 "UPDATE sessions SET status = ?, ended_at = ?, ended_reason = ? WHERE id = ?",
                 (session.status, to_text(session.ended_at), session.ended_reason, session.id),
             )
-            await _save_counts(write, session)
+            await self._add_usage(write, session, sessions=1)
             await write.execute(_INSERT_EVENT, _event_row(session.id, session.ended_at, "ended", detail))
 
     async def save_counts(self, counted: Iterable[Session]) -> None:
@@ -79,7 +83,7 @@ class SessionStore:
         """
         async with self._database.transaction() as write:
             for session in counted:
-                await _save_counts(write, session)
+                await self._save_counts(write, session)
 
     async def save_ledger(self, session_id: str, rows: Iterable[LedgerRow]) -> None:
         """Store rows of a session's egress ledger, each in place of what was known of it."""
@@ -99,6 +103,34 @@ class SessionStore:
             "SELECT bytes FROM egress_months WHERE workspace_id = ? AND month = ?", (workspace_id, month)
         )
         return 0 if row is None else int(row["bytes"])
+
+    async def _save_counts(self, write: aiosqlite.Connection, session: Session) -> None:
+        rows = await write.execute_fetchall("SELECT * FROM sessions WHERE id = ?", (session.id,))
+        before = _session(next(iter(rows)))
+        egress, known = session.bytes[Channel.EGRESS], before.bytes[Channel.EGRESS]
+        grown = egress.up + egress.down - known.up - known.down
+        if grown > 0:
+            await write.execute(_ADD_TO_MONTH, (session.workspace_id, utc_now().strftime("%Y-%m"), grown))
+        counts = (number for channel in Channel for number in (session.bytes[channel].up, session.bytes[channel].down))
+        await write.execute(_COUNT, (session.proxy_ip, session.proxy_region, *counts, session.id))
+        if before.ended_at is not None:  # its usage was summed at its end: what came later is added
+            await self._add_usage(write, session, since=before, sessions=0)
+
+    async def _add_usage(
+        self, write: aiosqlite.Connection, session: Session, *, sessions: int, since: Session | None = None
+    ) -> None:
+        """Add a session, or what it moved since, to the sums of its day, key and region."""
+        up, down = self._usage(session)
+        up_before, down_before = self._usage(since) if since is not None else (0, 0)
+        up, down = max(0, up - up_before), max(0, down - down_before)
+        charged = up + down if is_charged(session) else 0
+        date, region = session.created_at.strftime("%Y-%m-%d"), session.proxy_region or ""
+        numbers = (sessions, up, down, charged)
+        await write.execute(_ADD_USAGE, (session.workspace_id, date, session.key_id or "", region, *numbers))
+
+    def _usage(self, session: Session) -> tuple[int, int]:
+        counted = [count for channel, count in session.bytes.items() if channel in self._metering]
+        return sum(count.up for count in counted), sum(count.down for count in counted)
 
     async def add_event(self, session_id: str, event: SessionEvent) -> None:
         """Append a line to the timeline of a session."""
@@ -163,24 +195,17 @@ _ADD_TO_MONTH = (
     "INSERT INTO egress_months (workspace_id, month, bytes) VALUES (?, ?, ?)"
     " ON CONFLICT DO UPDATE SET bytes = bytes + excluded.bytes"
 )
+_ADD_USAGE = (
+    "INSERT INTO usage (workspace_id, date, key_id, region, sessions, bytes_up, bytes_down, charged_bytes)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET sessions = sessions + excluded.sessions,"
+    " bytes_up = bytes_up + excluded.bytes_up, bytes_down = bytes_down + excluded.bytes_down,"
+    " charged_bytes = charged_bytes + excluded.charged_bytes"
+)
 _UPSERT_LEDGER = (
     "INSERT INTO egress_ledger (session_id, host, upstream, up, down, connections, first_at, last_at)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET up = MAX(up, excluded.up),"
     " down = MAX(down, excluded.down), connections = excluded.connections, last_at = excluded.last_at"
 )
-
-
-async def _save_counts(write: aiosqlite.Connection, session: Session) -> None:
-    egress = session.bytes[Channel.EGRESS]
-    before = list(
-        await write.execute_fetchall("SELECT egress_up + egress_down FROM sessions WHERE id = ?", (session.id,))
-    )
-    grown = egress.up + egress.down - before[0][0]
-    if grown > 0:
-        month = utc_now().strftime("%Y-%m")
-        await write.execute(_ADD_TO_MONTH, (session.workspace_id, month, grown))
-    counts = (number for channel in Channel for number in (session.bytes[channel].up, session.bytes[channel].down))
-    await write.execute(_COUNT, (session.proxy_ip, session.proxy_region, *counts, session.id))
 
 
 def _ledger_values(session_id: str, row: LedgerRow) -> tuple[Any, ...]:

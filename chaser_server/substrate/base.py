@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -76,6 +77,9 @@ class Browser(Protocol):
     async def fetch_devtools(self, method: str, path: str) -> tuple[int, str, bytes]:
         """Ask the discovery endpoint: status, content type, body. Raises `SubstrateUnavailable` without an answer."""
 
+    def client_came(self) -> None:
+        """A DevTools client has connected."""
+
     def client_left(self) -> None:
         """A DevTools client has disconnected: what it undid is put back."""
 
@@ -93,6 +97,34 @@ class Browser(Protocol):
 
     async def close(self) -> None:
         """Cut its network, end its processes and leave nothing; returns when that is so. May be called again."""
+
+
+class WarmBrowser(Browser, Protocol):
+    """A browser that is up, and has no way to the network until it is adopted. Belongs to whoever had it prepared."""
+
+    async def check(self) -> None:
+        """Ask it for its version. Raises `SubstrateUnavailable` when it does not answer."""
+
+    async def adopt(self, *, egress: ByteCount, on_event: OnEvent) -> None:
+        """Give it its way to the network, once; `egress` grows with what it moves from now on."""
+
+
+class Maker(Protocol):
+    """Prepares browsers."""
+
+    @property
+    def profiles(self) -> frozenset[str]:
+        """The names that `prepare` knows."""
+
+    async def prepare(self, profile: str, *, wanted: asyncio.Event) -> WarmBrowser:
+        """Bring up a browser and return it when DevTools answers.
+
+        Until `wanted` is set, before or behind this, it gets only the processor time that nobody else asks for. Raises
+        `LaunchFailed` (also on a time-out). When this raises, or is cancelled, nothing is left behind.
+        """
+
+    async def close(self) -> None:
+        """Let go of what belongs to no browser. Browsers are closed by their owners before."""
 
 
 class Substrate(Protocol):

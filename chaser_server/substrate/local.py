@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import socket
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
@@ -40,6 +41,8 @@ from chaser_server.substrate.driver import NativeDriver
 
 _USR = Path("/usr")
 
+NewProxy = Callable[[ByteCount, OnEvent], EgressProxy]
+
 
 class LocalBrowser:
     """A Chromium in its sandbox on this machine."""
@@ -50,13 +53,15 @@ class LocalBrowser:
         stack: AsyncExitStack,
         *,
         profile: Profile,
-        proxy: EgressProxy,
+        new_proxy: NewProxy,
         isolated: bool,
         preview: PreviewConfig,
         encoder: Encoder,
     ) -> None:
         self._sandbox = sandbox
-        self._proxy = proxy
+        self._new_proxy = new_proxy
+        self._proxy: EgressProxy | None = None
+        self._way_out: socket.socket | None = None
         self._stack = stack
         self._profile = profile
         self._devtools = DevTools(self.connect_devtools)
@@ -78,25 +83,42 @@ class LocalBrowser:
 
     @property
     def proxy_ip(self) -> str | None:
-        return self._proxy.proxy_ip
+        return self._proxy.proxy_ip if self._proxy else None
 
     @property
     def proxy_region(self) -> str | None:
-        return self._proxy.proxy_region
+        return self._proxy.proxy_region if self._proxy else None
 
     def ledger(self) -> list[LedgerRow]:
-        return self._proxy.ledger()
+        return self._proxy.ledger() if self._proxy else []
 
-    async def start(self) -> None:
+    async def start(self, wanted: asyncio.Event) -> None:
         """Bring up, from the outside in: the way out, the screen, the browser."""
-        await self._proxy.start(await self._socket("egress"))
+        self._way_out = await self._socket("egress")
+        self._stack.callback(self._way_out.close)
+        if not wanted.is_set():
+            self._step_back(wanted)
         if not self._profile.headless:
             await self._open_screen()
         self._stack.push_async_callback(self._keeper.close)
         self.devtools_path = await self._find_browser_target()
         user_agent = await self._keeper.open(self.devtools_path)
         self.device = device_name(user_agent)
+
+    async def check(self) -> None:
+        try:
+            await self._devtools.call("Browser.getVersion")
+        except (CdpError, ConnectionError, TimeoutError) as error:
+            raise SubstrateUnavailable(f"the browser does not answer: {error}") from error
+
+    async def adopt(self, *, egress: ByteCount, on_event: OnEvent) -> None:
+        assert self._way_out is not None, "it is up"
+        assert self._proxy is None, "it is adopted once"
+        _refuse_waiting(self._way_out)
+        self._proxy = self._new_proxy(egress, on_event)
         self._stack.push_async_callback(self._proxy.close)  # undone first: no byte moves after a session's end
+        await self._proxy.start(self._way_out)
+        on_event("launched", {"pid": self._sandbox.pid})
 
     async def connect_devtools(self) -> socket.socket:
         descriptor, self.devtools_port = await self._sandbox.ask("devtools")
@@ -107,6 +129,9 @@ class LocalBrowser:
             return await self._devtools.fetch(method, path)
         except (aiohttp.ClientError, TimeoutError, OSError, LaunchFailed) as error:
             raise SubstrateUnavailable(f"the browser does not answer: {error}") from error
+
+    def client_came(self) -> None:
+        self._keeper.client_came()
 
     def client_left(self) -> None:
         self._keeper.client_left()
@@ -134,12 +159,23 @@ class LocalBrowser:
         return Exit(code, self._sandbox.stderr_tail)
 
     async def cut_network(self) -> None:
-        await self._proxy.close()
+        if self._proxy is not None:
+            await self._proxy.close()
 
     async def close(self) -> None:
         if self._closing is None:
             self._closing = asyncio.create_task(self._stack.aclose(), name=f"browser-close-{self._sandbox.pid}")
         await asyncio.shield(self._closing)
+
+    def _step_back(self, wanted: asyncio.Event) -> None:
+        """Leave the processor to others until the browser is wanted."""
+        self._sandbox.step_back()
+        forward = asyncio.create_task(self._step_forward(wanted), name=f"step-forward-{self._sandbox.pid}")
+        self._stack.callback(forward.cancel)
+
+    async def _step_forward(self, wanted: asyncio.Event) -> None:
+        await wanted.wait()
+        await self._sandbox.step_forward()
 
     async def _open_screen(self) -> None:
         manager = await WindowManager.start(await self._socket("display"))
@@ -176,8 +212,8 @@ class LocalBrowser:
         return path
 
 
-class LocalSubstrate:
-    """Launches browsers here, a bounded number at a time."""
+class LocalMaker:
+    """Brings browsers up here, a bounded number at a time."""
 
     def __init__(
         self,
@@ -213,34 +249,31 @@ class LocalSubstrate:
     def profiles(self) -> frozenset[str]:
         return frozenset(self._profiles)
 
-    async def launch(self, profile: str, *, egress: ByteCount, on_event: OnEvent) -> LocalBrowser:
+    async def prepare(self, profile: str, *, wanted: asyncio.Event) -> LocalBrowser:
         async with self._launches:
-            return await self._launch(self._profiles[profile], egress, on_event)
+            return await self._launch(self._profiles[profile], wanted)
 
     async def close(self) -> None:
         self._encoder.close()
 
-    async def _launch(self, profile: Profile, egress: ByteCount, on_event: OnEvent) -> LocalBrowser:
+    async def _launch(self, profile: Profile, wanted: asyncio.Event) -> LocalBrowser:
         stack, sandbox = AsyncExitStack(), None
         try:
             async with asyncio.timeout(self._config.launch_timeout_seconds):
-                proxy = self._proxy(profile, egress, on_event)
                 sandbox = await process.start(partial(self._program, profile), self._walls, name=self._instance)
                 stack.push_async_callback(sandbox.kill)
-                stack.push_async_callback(proxy.close)
                 browser = LocalBrowser(
                     sandbox,
                     stack,
                     profile=profile,
-                    proxy=proxy,
+                    new_proxy=partial(self._proxy, profile),
                     isolated=self._walls.isolated,
                     preview=self._preview,
                     encoder=self._encoder,
                 )
                 self._browsers.add(browser)
                 stack.callback(self._browsers.discard, browser)
-                on_event("launched", {"pid": sandbox.pid})
-                await browser.start()
+                await browser.start(wanted)
         except BaseException as error:
             await asyncio.shield(stack.aclose())
             if not isinstance(error, Exception):
@@ -296,3 +329,13 @@ def _adopt(descriptor: int) -> socket.socket:
     sock = socket.socket(fileno=descriptor)
     sock.setblocking(False)
     return sock
+
+
+def _refuse_waiting(listener: socket.socket) -> None:
+    """Close what the browser has tried to open before it had a session to count it for."""
+    while True:
+        try:
+            connection, _ = listener.accept()
+        except BlockingIOError:
+            return
+        connection.close()

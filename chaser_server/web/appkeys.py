@@ -5,16 +5,27 @@ from __future__ import annotations
 from aiohttp import web
 
 from chaser_server.config import Config
+from chaser_server.limits import RateLimits
 from chaser_server.model import ApiKey, Workspace
 from chaser_server.sessions.service import SessionService
 from chaser_server.signing import Signer
+from chaser_server.store.audit import AuditLog
+from chaser_server.store.usage import UsageStore
+from chaser_server.store.workspaces import WorkspaceStore
 from chaser_server.web.auth import Doorkeeper
 from chaser_server.web.links import UsedLinks
 from chaser_server.web.outside import Outside
+from chaser_server.web.pages import Assets, Pages
 
+ASSETS = web.AppKey("assets", Assets)
 CONFIG = web.AppKey("config", Config)
 DOORKEEPER = web.AppKey("doorkeeper", Doorkeeper)
 OUTSIDE = web.AppKey("outside", Outside)
+AUDIT = web.AppKey("audit", AuditLog)
+RATES = web.AppKey("rates", RateLimits)
+USAGE = web.AppKey("usage", UsageStore)
+WORKSPACES = web.AppKey("workspaces", WorkspaceStore)
+PAGES = web.AppKey("pages", Pages)
 SIGNER = web.AppKey("signer", Signer)
 USED_LINKS = web.AppKey("used_links", UsedLinks)
 SERVICE = web.AppKey("service", SessionService)

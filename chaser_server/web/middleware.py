@@ -10,11 +10,15 @@ from aiohttp.typedefs import Handler
 
 from chaser_server import errors
 from chaser_server.tokens import new_uuid7
-from chaser_server.web.appkeys import REQUEST_ID, SESSION_ID
+from chaser_server.web.appkeys import AUDIT, DOORKEEPER, RATES, REQUEST_ID, SESSION_ID, WORKSPACE
+from chaser_server.web.identity import actor_of
 
 BODY_LIMIT_BYTES = 64 * 1024
 
 log = logging.getLogger("chaser_server.access")
+
+_REFUSED = (401, 402, 403, 429)
+REFUSALS_PER_MINUTE = 30
 
 _STATUS: dict[str, int] = {
     errors.InvalidRequest.code: 400,
@@ -26,6 +30,7 @@ _STATUS: dict[str, int] = {
     errors.SessionNotReady.code: 409,
     errors.SessionNotOpen.code: 409,
     errors.ConcurrencyLimit.code: 429,
+    errors.RateLimited.code: 429,
     errors.SubstrateUnavailable.code: 503,
 }
 
@@ -72,6 +77,24 @@ async def log_requests(request: web.Request, handler: Handler) -> web.StreamResp
         "remote": request.remote,
     }
     log.info("%s %s %s", request.method, request.path, response.status, extra=extra)
+    return response
+
+
+@web.middleware
+async def note_refusals(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Put refused requests into the audit: a bounded number, since a stranger decides how many there are."""
+    response = await handler(request)
+    if response.status in _REFUSED and not response.prepared:
+        workspace = request.get(WORKSPACE) or await request.app[DOORKEEPER].default_workspace()
+        try:
+            request.app[RATES].take("refusals", workspace.id, time.monotonic())
+        except errors.RateLimited:
+            return response
+        # The route, not the path: a session's id is a capability, and strangers may write anything into a path.
+        route = request.match_info.route.resource
+        path = "" if route is None else route.canonical
+        detail = {"method": request.method, "path": path, "status": response.status}
+        await request.app[AUDIT].note(workspace.id, "request_refused", actor_of(request), **detail)
     return response
 
 

@@ -13,7 +13,7 @@ from chaser_server.sessions.running import RunningSession
 from chaser_server.signing import PreviewGrant, whole_milliseconds
 from chaser_server.substrate.base import View
 from chaser_server.web import schemas
-from chaser_server.web.appkeys import CONFIG, OUTSIDE, SERVICE, SIGNER
+from chaser_server.web.appkeys import CONFIG, OUTSIDE, RATES, SERVICE, SIGNER
 from chaser_server.web.identity import authenticate
 
 TOKEN_EXPIRED = 4401
@@ -28,6 +28,7 @@ async def mint(request: web.Request) -> web.Response:
     may_drive = schemas.parse_preview(await request.read())
     session_id = request.match_info["session_id"]
     await request.app[SERVICE].ready_session(workspace_id, session_id)
+    request.app[RATES].take("preview_tokens", session_id, asyncio.get_running_loop().time())
     config = request.app[CONFIG].preview
     expires_at = whole_milliseconds(utc_now() + timedelta(seconds=config.token_seconds))
     token = request.app[SIGNER].sign_preview(PreviewGrant(workspace_id, session_id, may_drive, expires_at))
@@ -79,7 +80,7 @@ async def _accompany(
         return
     service, began = request.app[SERVICE], utc_now()
     viewer = Viewer(asyncio.current_task())
-    running.attach(viewer)
+    running.attach(viewer, only_views=True)
     service.note(running, "viewer_connected", {"remote": request.remote, "may_drive": grant.may_drive})
     try:
         async with asyncio.timeout((grant.expires_at - began).total_seconds()) as time_left:
@@ -94,7 +95,7 @@ async def _accompany(
         viewer.calm()
         await wire.close(SESSION_ENDED, viewer.goodbye)
     finally:
-        running.detach(viewer)
+        running.detach(viewer, only_views=True)
         seconds = round((utc_now() - began).total_seconds(), 3)
         moved: dict[str, object] = {"seconds": seconds, "bytes_up": wire.count.up, "bytes_down": wire.count.down}
         service.note(running, "viewer_disconnected", moved)

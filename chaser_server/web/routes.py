@@ -5,15 +5,39 @@ from __future__ import annotations
 from aiohttp import web
 
 from chaser_server.config import Config
+from chaser_server.limits import RateLimits
 from chaser_server.sessions.service import SessionService
 from chaser_server.signing import Signer
+from chaser_server.store.audit import AuditLog
+from chaser_server.store.usage import UsageStore
 from chaser_server.store.workspaces import WorkspaceStore
-from chaser_server.web import connect, operations, preview, sessions, signin
-from chaser_server.web.appkeys import CONFIG, DOORKEEPER, OUTSIDE, SERVICE, SIGNER, USED_LINKS
+from chaser_server.web import audit as audit_stream
+from chaser_server.web import connect, dashboard, keys, operations, preview, sessions, signin, usage
+from chaser_server.web.appkeys import (
+    ASSETS,
+    AUDIT,
+    CONFIG,
+    DOORKEEPER,
+    OUTSIDE,
+    PAGES,
+    RATES,
+    SERVICE,
+    SIGNER,
+    USAGE,
+    USED_LINKS,
+    WORKSPACES,
+)
 from chaser_server.web.auth import Doorkeeper
 from chaser_server.web.links import UsedLinks
-from chaser_server.web.middleware import BODY_LIMIT_BYTES, answer_errors, log_requests
+from chaser_server.web.middleware import (
+    BODY_LIMIT_BYTES,
+    REFUSALS_PER_MINUTE,
+    answer_errors,
+    log_requests,
+    note_refusals,
+)
 from chaser_server.web.outside import Outside
+from chaser_server.web.pages import Assets, Pages
 
 _SESSION = "/v1/sessions/{session_id}"
 _DOOR = "/sessions/{session_id}"
@@ -26,9 +50,23 @@ ROUTES = (
     web.post(f"{_SESSION}/screenshot", sessions.screenshot),
     web.get(f"{_SESSION}/events", sessions.events),
     web.get(f"{_SESSION}/egress", sessions.egress),
+    web.get("/v1/usage", usage.usage),
+    web.get("/v1/keys", keys.listing),
+    web.post("/v1/keys", keys.create),
+    web.delete("/v1/keys/{key_id}", keys.revoke),
+    web.post("/v1/keys/{key_id}/rotate", keys.rotate),
+    web.get("/v1/audit/stream", audit_stream.stream, allow_head=False),
     web.post(f"{_SESSION}/preview-token", preview.mint),
     web.get(f"{_DOOR}/preview", preview.stream),
-    web.get("/dashboard/login", signin.use_link),
+    web.get("/dashboard", dashboard.sessions),
+    web.get("/dashboard/sessions/{session_id}", dashboard.session),
+    web.get("/dashboard/embed-example", dashboard.embed_example),
+    web.get("/dashboard/data/sessions", dashboard.list_data),
+    web.get("/dashboard/data/sessions/{session_id}", dashboard.session_data),
+    web.get("/dashboard/data/sessions/{session_id}/thumbnail", dashboard.thumbnail),
+    web.get("/dashboard/static/{name}", dashboard.asset),
+    web.get("/dashboard/sign-in", dashboard.sign_in),
+    web.get("/dashboard/login", signin.use_link, allow_head=False),
     web.post("/dashboard/login", signin.use_password),
     web.post("/dashboard/logout", signin.sign_out),
     web.get(_DOOR, connect.browser_socket),
@@ -44,19 +82,38 @@ ROUTES = (
 
 
 def build_application(
-    *, config: Config, service: SessionService, workspaces: WorkspaceStore, signer: Signer
+    *,
+    config: Config,
+    service: SessionService,
+    workspaces: WorkspaceStore,
+    audit: AuditLog,
+    usage_store: UsageStore,
+    signer: Signer,
 ) -> web.Application:
     """The aiohttp application. Raises `ConfigError` for a setting that only the web room understands."""
-    application = web.Application(middlewares=[log_requests, answer_errors], client_max_size=BODY_LIMIT_BYTES)
+    application = web.Application(
+        middlewares=[log_requests, note_refusals, answer_errors], client_max_size=BODY_LIMIT_BYTES
+    )
     application[CONFIG] = config
     application[SERVICE] = service
+    application[WORKSPACES] = workspaces
+    application[AUDIT] = audit
+    application[USAGE] = usage_store
+    application[RATES] = RateLimits(
+        creates=config.limits.creates_per_minute,
+        screenshots=config.limits.screenshots_per_minute,
+        preview_tokens=config.limits.preview_tokens_per_minute,
+        refusals=REFUSALS_PER_MINUTE,
+    )
     application[SIGNER] = signer
     application[USED_LINKS] = UsedLinks()
     application[DOORKEEPER] = Doorkeeper(workspaces)
-    application[OUTSIDE] = Outside(
+    outside = application[OUTSIDE] = Outside(
         public_url=config.server.public_url,
         trusted_proxies=config.server.trusted_proxies,
         allowed_origins=config.server.allowed_origins,
     )
+    application[PAGES] = Pages(outside)
+    application[ASSETS] = Assets()
     application.add_routes(ROUTES)
     return application

@@ -5,16 +5,18 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from chaser_server.errors import InvalidRequest
-from chaser_server.model import Channel, LedgerRow, Session, SessionEvent, Status
+from chaser_server.limits import GRACE_DAYS_DEFAULT, GRACE_DAYS_HIGH
+from chaser_server.model import ApiKey, Channel, LedgerRow, Session, SessionEvent, Status
 
 TTL_LOW, TTL_HIGH, TTL_DEFAULT = 60, 3600, 1800
 LIMIT_LOW, LIMIT_HIGH, LIMIT_DEFAULT = 1, 100, 20
 WAIT_HIGH = 60
+NAME_HIGH = 100
 
 
 def parse_object(body: bytes, fields: Collection[str]) -> dict[str, Any]:
@@ -53,6 +55,34 @@ def parse_preview(body: bytes) -> bool:
     if not isinstance(may_drive, bool):
         raise InvalidRequest("input must be true or false")
     return may_drive
+
+
+def parse_new_key(body: bytes) -> tuple[str, str]:
+    """The name and mode of the key that is asked for."""
+    value = parse_object(body, ("name", "mode"))
+    name, mode = value.get("name"), value.get("mode", "live")
+    if not isinstance(name, str) or not name.isprintable() or not 0 < len(name.strip()) <= NAME_HIGH:
+        raise InvalidRequest(f"name must be a string of 1 to {NAME_HIGH} printable characters")
+    if mode not in ("live", "test"):
+        raise InvalidRequest("mode must be 'live' or 'test'")
+    return name.strip(), mode
+
+
+def parse_rotation(body: bytes) -> int:
+    """For how many days the old key still works."""
+    days = parse_object(body, ("grace_days",)).get("grace_days", GRACE_DAYS_DEFAULT)
+    if type(days) is not int or not 0 <= days <= GRACE_DAYS_HIGH:
+        raise InvalidRequest(f"grace_days must be an integer from 0 to {GRACE_DAYS_HIGH}")
+    return days
+
+
+def parse_wait(prefer: Sequence[str]) -> float:
+    """Seconds that `Prefer: wait=N` allows (RFC 7240 4.3), at most a minute; 0 without. A bad preference is ignored."""
+    for part in ",".join(prefer).split(","):
+        name, _, value = part.split(";")[0].partition("=")
+        if name.strip().lower() == "wait" and value.strip().isdecimal():
+            return min(float(value.strip()), WAIT_HIGH)
+    return 0.0
 
 
 def parse_integer(query: Mapping[str, str], name: str, *, default: int, low: int, high: int) -> int:
@@ -140,13 +170,28 @@ def render_session(session: Session, cdp_url: str, metering: Collection[str]) ->
     }
 
 
+def render_key(key: ApiKey) -> dict[str, Any]:
+    """A key without its secret."""
+    return {
+        "id": key.id,
+        "name": key.name,
+        "prefix": key.prefix,
+        "created_at": timestamp(key.created_at),
+        "last_used_at": timestamp(key.last_used_at),
+        "revoked_at": timestamp(key.revoked_at),
+    }
+
+
+def render_channels(session: Session) -> dict[str, dict[str, int]]:
+    """A session's byte counts, each channel apart."""
+    return {channel: {"up": session.bytes[channel].up, "down": session.bytes[channel].down} for channel in Channel}
+
+
 def render_events(session: Session, events: Collection[SessionEvent]) -> dict[str, Any]:
     """A session's timeline with its channels apart."""
     return {
         "object": "list",
-        "bytes": {
-            channel: {"up": session.bytes[channel].up, "down": session.bytes[channel].down} for channel in Channel
-        },
+        "bytes": render_channels(session),
         "data": [{"at": timestamp(event.at), "kind": event.kind, "detail": event.detail} for event in events],
     }
 

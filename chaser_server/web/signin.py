@@ -9,11 +9,13 @@ from datetime import timedelta
 from aiohttp import web
 
 from chaser_server.errors import Forbidden, NotFound
-from chaser_server.model import utc_now
-from chaser_server.web.appkeys import CONFIG, DOORKEEPER, OUTSIDE, SIGNER, USED_LINKS
-from chaser_server.web.identity import COOKIE
+from chaser_server.model import Actor, utc_now
+from chaser_server.web.appkeys import AUDIT, CONFIG, DOORKEEPER, OUTSIDE, PAGES, SIGNER, USED_LINKS
+from chaser_server.web.identity import COOKIE, DASHBOARD
+from chaser_server.web.pages import SAFE_HEADERS
 
 HOME = "/dashboard"
+SIGN_IN = f"{HOME}/sign-in"
 _WRONG_PASSWORD_SECONDS = 1.0
 _MAX_PASSWORD_BYTES = 4096
 
@@ -21,10 +23,20 @@ _MAX_PASSWORD_BYTES = 4096
 async def use_link(request: web.Request) -> web.Response:
     """GET /dashboard/login?token=…: sign in by a one-time link."""
     now = utc_now()
-    sign_in = request.app[SIGNER].read_link(request.query.get("token", ""), now)
-    if not request.app[USED_LINKS].use(sign_in.nonce, sign_in.expires_at, now):
-        raise Forbidden("this sign-in link was used before; `python -m chaser_server login` makes another")
-    return _signed_in(request, sign_in.workspace_id)
+    try:
+        sign_in = request.app[SIGNER].read_link(request.query.get("token", ""), now)
+        if not request.app[USED_LINKS].use(sign_in.nonce, sign_in.expires_at, now):
+            raise Forbidden("this sign-in link was used before")
+    except Forbidden as error:
+        return sign_in_page(request, f"Sorry, {error.message}. Please make another.", status=403)
+    return await _signed_in(request, sign_in.workspace_id, "link")
+
+
+def sign_in_page(request: web.Request, problem: str, *, status: int = 200) -> web.Response:
+    """How to sign in here, and what went wrong, if something did."""
+    name = "sign-in-password" if request.app[CONFIG].dashboard.password else "sign-in"
+    values = {"problem": problem}
+    return request.app[PAGES].render(request, name, title="Sign in", status=status, signed_in=False, values=values)
 
 
 async def use_password(request: web.Request) -> web.Response:
@@ -36,22 +48,24 @@ async def use_password(request: web.Request) -> web.Response:
     given = str((await request.post()).get("password", ""))
     if not hmac.compare_digest(given.encode()[:_MAX_PASSWORD_BYTES], configured.encode()):
         await asyncio.sleep(_WRONG_PASSWORD_SECONDS)  # makes guessing slow; a connection guesses one at a time
-        raise web.HTTPSeeOther(f"{HOME}/sign-in?wrong=1")
+        return web.Response(status=303, headers={"Location": f"{SIGN_IN}?wrong=1"})
     workspace = await request.app[DOORKEEPER].default_workspace()
-    return _signed_in(request, workspace.id)
+    return await _signed_in(request, workspace.id, "password")
 
 
 async def sign_out(request: web.Request) -> web.Response:
     """POST /dashboard/logout"""
     request.app[OUTSIDE].check_origin(request)
-    response = web.Response(status=303, headers={"Location": f"{HOME}/sign-in"})
+    response = web.Response(status=303, headers={"Location": SIGN_IN})
     response.del_cookie(COOKIE, path="/")
     return response
 
 
-def _signed_in(request: web.Request, workspace_id: str) -> web.Response:
+async def _signed_in(request: web.Request, workspace_id: str, way: str) -> web.Response:
+    who = Actor(DASHBOARD, request.remote or "")
+    await request.app[AUDIT].note(workspace_id, "signed_in", who, way=way)
     life = timedelta(hours=request.app[CONFIG].dashboard.session_hours)
-    response = web.Response(status=303, headers={"Location": HOME})
+    response = web.Response(status=303, headers={**SAFE_HEADERS, "Location": HOME})
     response.set_cookie(
         COOKIE,
         request.app[SIGNER].sign_cookie(workspace_id, utc_now() + life),

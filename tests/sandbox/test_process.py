@@ -14,7 +14,7 @@ import pytest
 from chaser_server.errors import LaunchFailed
 from chaser_server.sandbox import orphans
 from chaser_server.sandbox.process import Places, Program, Sandbox, Walls, start
-from tests.processes import descendants, until
+from tests.processes import command_of, descendants, until
 
 NAME = f"chaser-test-{os.getpid()}"
 LISTENING = """
@@ -56,6 +56,11 @@ async def said(descriptor: int) -> bytes:
         text = await asyncio.wait_for(reader.read(), 10)
         writer.close()
         return text
+
+
+def processes_named(name: str) -> list[str]:
+    commands = (command_of(int(entry.name)) for entry in Path("/proc").glob("[0-9]*"))
+    return [command for command in commands if name in command]
 
 
 def left() -> tuple[int, set[str]]:
@@ -152,7 +157,7 @@ async def test_a_start_that_is_cancelled_at_any_moment_leaves_nothing(isolated: 
         if not starting.cancelled():
             await starting.result().kill()
     await until(lambda: left() == before, f"all as before: {before}")
-    await until(lambda: orphans.clean_up(NAME) == 0, "no process of that name")
+    await until(lambda: not processes_named(NAME), "no process of that name")
 
 
 @pytest.mark.parametrize("isolated", [True, False])

@@ -11,9 +11,11 @@ from chaser_server.sessions.bookkeeper import Bookkeeper
 from chaser_server.sessions.reaper import Reaper
 from chaser_server.sessions.running import RunningSession
 from chaser_server.sessions.service import SessionService
+from chaser_server.store.audit import AuditLog
 from chaser_server.store.database import Database
 from chaser_server.store.sessions import SessionStore
 from chaser_server.store.workspaces import WorkspaceStore
+from chaser_server.substrate.rehearsal import RehearsalSubstrate
 from tests.substrates import FakeSubstrate
 
 
@@ -38,7 +40,13 @@ class House:
     def furnish(self, substrate: FakeSubstrate, *, idle_seconds: float = 300, **limits: int) -> None:
         """Build the session room on this substrate."""
         self.substrate = substrate
-        self.service = SessionService(store=self.store, substrate=substrate, limits=LimitsConfig(**limits))
+        self.service = SessionService(
+            store=self.store,
+            audit=AuditLog(self.database),
+            substrate=substrate,
+            rehearsal=RehearsalSubstrate(substrate.profiles),
+            limits=LimitsConfig(**limits),
+        )
         self.reaper = Reaper(service=self.service, idle_seconds=idle_seconds)
         self.bookkeeper = Bookkeeper(service=self.service, store=self.store)
 
@@ -52,8 +60,9 @@ class House:
     async def create(self, ttl_seconds: int = 60, profile: str = "default") -> RunningSession:
         """A session that has begun; its live half."""
         spec = SessionSpec(self.workspace.id, None, profile, ttl_seconds)
-        created = await self.service.create(spec, self.workspace)
-        return next(running for running in self.service.running if running.record.id == created.id)
+        running = await self.service.claim(spec, self.workspace)
+        await self.service.begin(running)
+        return running
 
     async def ready(self, ttl_seconds: int = 60) -> RunningSession:
         running = await self.create(ttl_seconds)

@@ -1,0 +1,15 @@
+/** The password form. By script, because a form's own POST carries no Origin from a page that sends no referrer. */
+const form = document.querySelector("#sign-in");
+
+form?.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const button = form.querySelector("button");
+  button.disabled = true;
+  try {
+    const response = await fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form)) });
+    location.replace(response.url); // the sessions, or this page with what was wrong
+  } catch {
+    document.querySelector("[role=alert]").textContent = "The server does not answer.";
+    button.disabled = false;
+  }
+});

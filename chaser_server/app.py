@@ -10,6 +10,7 @@ import ipaddress
 import logging
 import socket
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -90,7 +91,8 @@ async def serving(config: Config, *, imported_key: str = "") -> AsyncIterator[Se
         signer = Signer(await load_secret(database, SIGNING_SECRET))
         first_key = await _first_key(workspaces, imported_key)
         listener = stack.enter_context(_listen(*config.server.address))
-        substrate = await _local_substrate(config, data_dir, listener)
+        upstreams, refusals = _upstreams(config), Counter[str]()
+        substrate = await _local_substrate(config, data_dir, listener, upstreams, refusals)
         stack.push_async_callback(substrate.close)
         service = SessionService(
             store=store,
@@ -110,6 +112,8 @@ async def serving(config: Config, *, imported_key: str = "") -> AsyncIterator[Se
             audit=audit,
             usage_store=UsageStore(database),
             signer=signer,
+            upstreams=upstreams,
+            refusals=refusals,
         )
         stack.push_async_callback(_in_time, service.settle, _LAST_WORDS_SECONDS)  # what leaving clients still note
         runner = Runner(application)
@@ -158,7 +162,13 @@ async def _first_key(workspaces: WorkspaceStore, imported: str) -> str | None:
     return secret
 
 
-async def _local_substrate(config: Config, data_dir: Path, listener: socket.socket) -> LocalSubstrate:
+async def _local_substrate(
+    config: Config,
+    data_dir: Path,
+    listener: socket.socket,
+    upstreams: UpstreamPool | None,
+    refusals: Counter[str],
+) -> LocalSubstrate:
     isolated = config.sandbox.isolation == "bwrap"
     walls = Walls(
         isolated=isolated,
@@ -190,8 +200,9 @@ async def _local_substrate(config: Config, data_dir: Path, listener: socket.sock
         profiles=await _profiles(config, data_dir),
         walls=walls,
         policy=policy,
-        upstreams=_upstreams(config),
+        upstreams=upstreams,
         direct=_rules("egress.direct", config.egress.direct),
+        refusals=refusals,
         instance=instance,
     )
 

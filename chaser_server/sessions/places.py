@@ -95,7 +95,7 @@ class Places:
             expires_at=now + timedelta(seconds=spec.ttl_seconds),
         )
         substrate = self._rehearsal if spec.rehearsal else self._substrate
-        running = self.taken[session.id] = RunningSession(session, substrate)
+        running = self.taken[session.id] = RunningSession(session, substrate, rehearsal=spec.rehearsal)
         return running
 
     async def _wait_for_place(

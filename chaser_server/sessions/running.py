@@ -23,11 +23,13 @@ class RunningSession:
     """One open session. Only `SessionService` changes its record; anybody may read it.
 
     `substrate` makes its browser; `life` is the task that launches and then watches it; `settled` is set when the
-    session has left `creating`; `failure` says why it could not start; `quiet_since` is when its last client left.
+    session has left `creating`; `failure` says why it could not start; `quiet_since` is when its last client left;
+    `rehearsal` says that there is no browser behind it.
     """
 
-    def __init__(self, session: Session, substrate: Substrate) -> None:
+    def __init__(self, session: Session, substrate: Substrate, *, rehearsal: bool = False) -> None:
         self.substrate = substrate
+        self.rehearsal = rehearsal
         self.egress = ByteCount()
         self.cdp = ByteTotal()
         self.preview = ByteTotal()

@@ -34,6 +34,7 @@ from chaser_server.model import (
     Workspace,
     utc_now,
 )
+from chaser_server.sessions.chronicle import Chronicle
 from chaser_server.sessions.journal import Journal
 from chaser_server.sessions.places import Places
 from chaser_server.sessions.running import RunningSession
@@ -66,6 +67,7 @@ class SessionService:
         self._burials: set[asyncio.Task[None]] = set()
         self._writes: set[asyncio.Task[None]] = set()
         self._journal = Journal()
+        self.chronicle = Chronicle()
 
     @property
     def draining(self) -> bool:
@@ -89,6 +91,7 @@ class SessionService:
         for orphan in orphans:
             ended = _ended(orphan, EndedReason.ABANDONED_ORPHAN, now)
             await self._store.mark_ended(ended, {"reason": ended.ended_reason})
+        self.chronicle.note_recovered(len(orphans))
         return len(orphans)
 
     async def create(self, spec: SessionSpec, workspace: Workspace, *, wait_seconds: float = 0) -> Session:
@@ -104,6 +107,7 @@ class SessionService:
         except BaseException:
             self._places.give_back(running)
             raise
+        self.chronicle.note_created(running)
         if running.is_open:  # a shutdown may have come in between
             running.life = asyncio.create_task(self._live(running), name=f"live-{running.record.id}")
         return running.record
@@ -253,12 +257,12 @@ class SessionService:
         status = lifecycle.move(running.record.status, Event.LAUNCHED)
         ready = running.change(status=status, ready_at=now, device=browser.device)
         running.settled.set()
+        self.chronicle.note_ready(running)
         await self._journal.write(partial(self._store.mark_ready, ready))
 
     async def _fail(self, running: RunningSession, error: LaunchFailed) -> None:
         if not running.is_open:
             return
-        log.warning("session %s failed to start: %s", running.record.id, error.message)
         running.failure = error.message
         running.change(status=lifecycle.move(running.record.status, Event.LAUNCH_FAILED), ended_at=utc_now())
         await self._finish(running, {"error": error.message, "stderr_tail": error.stderr_tail})
@@ -266,17 +270,19 @@ class SessionService:
     async def _finish(self, running: RunningSession, detail: dict[str, object]) -> None:
         """What every end has in common. The record is terminal already, so this runs once for a session."""
         running.settled.set()
+        self.chronicle.note_ended(running)
         running.dismiss(GOING_AWAY, running.record.ended_reason or "error")
         burial = asyncio.create_task(self._bury(running), name=f"bury-{running.record.id}")
         self._burials.add(burial)
-        burial.add_done_callback(self._buried)
+        burial.add_done_callback(partial(self._buried, running))
         self._places.died()
         if running.browser is not None:
             await running.browser.cut_network()  # so that the counts that are stored now are the last
         await self._journal.write(partial(self._forget, running, detail))
 
-    def _buried(self, burial: asyncio.Task[None]) -> None:
+    def _buried(self, running: RunningSession, burial: asyncio.Task[None]) -> None:
         self._burials.discard(burial)
+        self.chronicle.note_buried(running)
         self._places.buried()
 
     async def _forget(self, running: RunningSession, detail: dict[str, object]) -> None:

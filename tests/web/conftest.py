@@ -10,7 +10,10 @@ import pytest
 from chaser_server import app
 from tests.api import Api
 from tests.conftest import served
+from tests.sessions.conftest import house
 from tests.substrates import FakeSubstrate
+
+__all__ = ["house"]
 
 ServeFake = Callable[..., Awaitable[Api]]
 

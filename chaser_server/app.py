@@ -10,6 +10,7 @@ import ipaddress
 import logging
 import socket
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -93,7 +94,8 @@ async def serving(config: Config, *, imported_key: str = "") -> AsyncIterator[Se
         signer = Signer(await load_secret(database, SIGNING_SECRET))
         first_key = await _first_key(workspaces, imported_key)
         listener = stack.enter_context(_listen(*config.server.address))
-        pool = await _local_substrate(config, data_dir, listener)
+        upstreams, refusals = _upstreams(config), Counter[str]()
+        pool = await _local_substrate(config, data_dir, listener, upstreams=upstreams, refusals=refusals)
         stack.push_async_callback(pool.close)
         service = SessionService(
             store=store,
@@ -113,6 +115,8 @@ async def serving(config: Config, *, imported_key: str = "") -> AsyncIterator[Se
             audit=audit,
             usage_store=UsageStore(database),
             signer=signer,
+            upstreams=upstreams,
+            refusals=refusals,
         )
         stack.push_async_callback(_in_time, service.settle, _LAST_WORDS_SECONDS)  # what leaving clients still note
         runner = Runner(application)
@@ -166,15 +170,29 @@ async def _first_key(workspaces: WorkspaceStore, imported: str) -> str | None:
     return secret
 
 
-async def _local_substrate(config: Config, data_dir: Path, listener: socket.socket) -> Pool:
+async def _local_substrate(
+    config: Config,
+    data_dir: Path,
+    listener: socket.socket,
+    *,
+    upstreams: UpstreamPool | None,
+    refusals: Counter[str],
+) -> Pool:
     return Pool(
-        await _local_maker(config, data_dir, listener),
+        await _local_maker(config, data_dir, listener, upstreams=upstreams, refusals=refusals),
         sizes=shelf_sizes(config.pool, config.profiles),
         max_age_seconds=config.pool.max_age_seconds,
     )
 
 
-async def _local_maker(config: Config, data_dir: Path, listener: socket.socket) -> LocalMaker:
+async def _local_maker(
+    config: Config,
+    data_dir: Path,
+    listener: socket.socket,
+    *,
+    upstreams: UpstreamPool | None,
+    refusals: Counter[str],
+) -> LocalMaker:
     isolated = config.sandbox.isolation == "bwrap"
     walls = Walls(
         isolated=isolated,
@@ -207,8 +225,9 @@ async def _local_maker(config: Config, data_dir: Path, listener: socket.socket) 
         profiles=await _profiles(config, data_dir),
         walls=walls,
         policy=policy,
-        upstreams=_upstreams(config),
+        upstreams=upstreams,
         direct=_rules("egress.direct", config.egress.direct),
+        refusals=refusals,
         instance=instance,
     )
 

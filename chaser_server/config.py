@@ -169,6 +169,13 @@ class DashboardConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class MetricsConfig:
+    """Who may read /metrics."""
+
+    require_key: str = _setting("auto", choices=("auto", "always", "never"))
+
+
+@dataclass(frozen=True, slots=True)
 class RetentionConfig:
     """How long what is over is remembered. Usage sums stay for good."""
 
@@ -204,6 +211,7 @@ class Config:
     preview: PreviewConfig = field(default_factory=PreviewConfig)
     dashboard: DashboardConfig = field(default_factory=DashboardConfig)
     metering: MeteringConfig = field(default_factory=MeteringConfig)
+    metrics: MetricsConfig = field(default_factory=MetricsConfig)
     retention: RetentionConfig = field(default_factory=RetentionConfig)
     profiles: dict[str, ProfileConfig] = field(default_factory=_builtin_profiles)
     upstreams: tuple[UpstreamConfig, ...] = ()

@@ -35,6 +35,7 @@ from chaser_server.model import (
     Workspace,
     utc_now,
 )
+from chaser_server.sessions.chronicle import Chronicle
 from chaser_server.sessions.journal import Journal
 from chaser_server.sessions.places import Places
 from chaser_server.sessions.running import RunningSession
@@ -69,6 +70,7 @@ class SessionService:
         self._burials: set[asyncio.Task[None]] = set()
         self._writes: set[asyncio.Task[None]] = set()
         self._journal = Journal()
+        self.chronicle = Chronicle()
 
     @property
     def draining(self) -> bool:
@@ -93,6 +95,7 @@ class SessionService:
             ended = _ended(orphan, EndedReason.ABANDONED_ORPHAN, now)
             await self._store.mark_ended(ended, {"reason": ended.ended_reason})
             await self._note_end(ended, SERVER)
+        self.chronicle.note_recovered(len(orphans))
         return len(orphans)
 
     async def claim(self, spec: SessionSpec, workspace: Workspace, *, wait_seconds: float = 0) -> RunningSession:
@@ -114,6 +117,7 @@ class SessionService:
         except BaseException:
             self._places.give_back(running)
             raise
+        self.chronicle.note_created(running)
         if running.is_open:  # a shutdown may have come in between
             running.life = asyncio.create_task(self._live(running), name=f"live-{running.record.id}")
         return running.record
@@ -265,12 +269,12 @@ class SessionService:
         status = lifecycle.move(running.record.status, Event.LAUNCHED)
         ready = running.change(status=status, ready_at=now, device=browser.device)
         running.settled.set()
+        self.chronicle.note_ready(running)
         await self._journal.write(partial(self._store.mark_ready, ready))
 
     async def _fail(self, running: RunningSession, error: LaunchFailed) -> None:
         if not running.is_open:
             return
-        log.warning("session %s failed to start: %s", running.record.id, error.message)
         running.failure = error.message
         running.change(status=lifecycle.move(running.record.status, Event.LAUNCH_FAILED), ended_at=utc_now())
         await self._finish(running, {"error": error.message, "stderr_tail": error.stderr_tail})
@@ -278,18 +282,20 @@ class SessionService:
     async def _finish(self, running: RunningSession, detail: dict[str, object], by: Actor = SERVER) -> None:
         """What every end has in common. The record is terminal already, so this runs once for a session."""
         running.settled.set()
+        self.chronicle.note_ended(running)
         running.dismiss(GOING_AWAY, running.record.ended_reason or "error")
         burial = asyncio.create_task(self._bury(running), name=f"bury-{running.record.id}")
         self._burials.add(burial)
-        burial.add_done_callback(self._buried)
+        burial.add_done_callback(partial(self._buried, running))
         self._places.died()
         if running.browser is not None:
             await running.browser.cut_network()  # so that the counts that are stored now are the last
         self._journal.add(partial(self._forget, running, detail))
         await self._journal.write(partial(self._note_end, running.record, by))  # apart: each is written exactly once
 
-    def _buried(self, burial: asyncio.Task[None]) -> None:
+    def _buried(self, running: RunningSession, burial: asyncio.Task[None]) -> None:
         self._burials.discard(burial)
+        self.chronicle.note_buried(running)
         self._places.buried()
 
     async def _forget(self, running: RunningSession, detail: dict[str, object]) -> None:

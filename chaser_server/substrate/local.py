@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import socket
+from collections import Counter
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -227,6 +228,7 @@ class LocalMaker:
         policy: Policy,
         upstreams: UpstreamPool | None,
         direct: Rules,
+        refusals: Counter[str],
         instance: str,
     ) -> None:
         self._config = config
@@ -238,6 +240,7 @@ class LocalMaker:
         self._walls = walls
         self._upstreams = upstreams
         self._direct = direct
+        self._refusals = refusals
         self._instance = instance
         self._browsers: set[LocalBrowser] = set()
         self._launches = asyncio.Semaphore(config.launches_at_once)
@@ -290,6 +293,7 @@ class LocalMaker:
             region=profile.region or None,
             bypass=self._direct,
             max_bytes=profile.max_egress_bytes or None,
+            refusals=self._refusals,
         )
 
     def _failure(self, error: Exception, stderr_tail: str) -> LaunchFailed:

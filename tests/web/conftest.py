@@ -10,7 +10,10 @@ import pytest
 from chaser_server import app
 from tests.api import Api
 from tests.conftest import served
+from tests.sessions.conftest import house
 from tests.substrates import FakeSubstrate
+
+__all__ = ["house"]
 
 ServeFake = Callable[..., Awaitable[Api]]
 
@@ -18,7 +21,7 @@ ServeFake = Callable[..., Awaitable[Api]]
 def furnish(monkeypatch: pytest.MonkeyPatch, substrate: FakeSubstrate) -> None:
     """Let the next server have this substrate instead of the machine's."""
 
-    async def the_fake(*_: object) -> FakeSubstrate:
+    async def the_fake(*_: object, **__: object) -> FakeSubstrate:
         return substrate
 
     monkeypatch.setattr(app, "_local_substrate", the_fake)

@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from chaser_server.config import parse
 from chaser_server.egress.upstream import Upstream, UpstreamPool
-from chaser_server.model import SessionSpec
+from chaser_server.model import SessionSpec, Workspace
 from chaser_server.sessions.service import SessionService
 from chaser_server.store.database import Database
 from chaser_server.store.workspaces import WorkspaceStore
@@ -105,6 +105,10 @@ async def test_evictions_are_told_by_what_was_over(house: House) -> None:
     assert numbers["chaser_sessions_evicted_total", ("ttl_expired",)] == 0
 
 
+async def create_in_line(house: House, spec: SessionSpec, workspace: Workspace) -> None:
+    await house.service.begin(await house.service.claim(spec, workspace, wait_seconds=60))
+
+
 async def test_who_waits_is_told_by_workspace_with_whose_turn_is_next(house: House) -> None:
     house.furnish(FakeSubstrate(), max_sessions=1)
     other = await WorkspaceStore(house.database).create("other")
@@ -113,7 +117,7 @@ async def test_who_waits_is_told_by_workspace_with_whose_turn_is_next(house: Hou
     waiting = []
     for number, workspace in enumerate((other, other, house.workspace), start=1):
         spec = SessionSpec(workspace.id, None, "default", 60)
-        waiting.append(asyncio.create_task(house.service.claim(spec, workspace, wait_seconds=60)))
+        waiting.append(asyncio.create_task(create_in_line(house, spec, workspace)))
         while sum(house.service.waiting.values()) < number:
             await asyncio.sleep(0)
     numbers = read(metrics, names)

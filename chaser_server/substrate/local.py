@@ -194,7 +194,7 @@ class LocalBrowser:
         self._stack.callback(screen_input.close)
         return LiveView(
             source=screen,
-            driver=NativeDriver(screen_input, self._keeper),
+            driver=NativeDriver(screen_input, self._keeper, touch=self._profile.touch),
             encoder=self._encoder,
             facts=Facts(backend="xvfb", native_input=True, touch="emulated" if self._profile.touch else "none"),
             fps=self._preview.fps,

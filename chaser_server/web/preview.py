@@ -81,7 +81,7 @@ async def _accompany(
         return
     service, began = request.app[SERVICE], utc_now()
     viewer = Viewer(asyncio.current_task())
-    running.attach(viewer)
+    running.attach(viewer, only_views=True)
     request.app[COUNTS].viewers_accepted += 1
     service.note(running, "viewer_connected", {"remote": request.remote, "may_drive": grant.may_drive})
     try:
@@ -97,7 +97,7 @@ async def _accompany(
         viewer.calm()
         await wire.close(SESSION_ENDED, viewer.goodbye)
     finally:
-        running.detach(viewer)
+        running.detach(viewer, only_views=True)
         seconds = round((utc_now() - began).total_seconds(), 3)
         moved: dict[str, object] = {"seconds": seconds, "bytes_up": wire.count.up, "bytes_down": wire.count.down}
         service.note(running, "viewer_disconnected", moved)

@@ -38,11 +38,16 @@ async def session(api: Api) -> str:
     return str((await api.ready())["id"])
 
 
-@pytest_asyncio.fixture(loop_scope="module")
-async def page(api: Api, session: str) -> AsyncIterator[Page]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def devtools(api: Api, session: str) -> AsyncIterator[Page]:
     async with inside(api, session) as first:
-        await open_page(first)
         yield first
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def page(devtools: Page) -> Page:
+    await open_page(devtools)
+    return devtools
 
 
 @pytest_asyncio.fixture(loop_scope="module")

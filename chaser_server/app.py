@@ -8,6 +8,7 @@ import fcntl
 import hashlib
 import ipaddress
 import logging
+import os
 import socket
 import sys
 from collections import Counter
@@ -28,7 +29,7 @@ from chaser_server.egress.policy import Policy, Rules, is_loopback
 from chaser_server.egress.upstream import Upstream, UpstreamPool
 from chaser_server.errors import ConfigError, MachineError
 from chaser_server.model import utc_now
-from chaser_server.sandbox import orphans
+from chaser_server.sandbox import bundle, orphans
 from chaser_server.sandbox.process import Walls
 from chaser_server.sessions.bookkeeper import Bookkeeper
 from chaser_server.sessions.housekeeper import Housekeeper
@@ -200,6 +201,7 @@ async def _local_maker(
         python=SYSTEM_PYTHON if isolated else sys.executable,  # a virtual environment is not in the sandbox
         user=config.sandbox.user,
         scratch_max_bytes=config.sandbox.scratch_max_bytes,
+        doorman_folder=None if isolated and os.access(SYSTEM_PYTHON, os.X_OK) else bundle.doorman_folder(),
     )
     # Two servers may share a machine but not a data directory, so its path names what belongs to this one.
     instance = f"chaser-{hashlib.sha256(str(data_dir.resolve()).encode()).hexdigest()[:16]}"

@@ -16,6 +16,8 @@ from chaser_server.config import ProfileConfig
 from chaser_server.errors import ConfigError
 
 Devices = Mapping[str, Mapping[str, Any]]
+PACKED_DEVICES = Path(__file__).with_name("devices.json")
+"""The registry in a build of `make dist`, which leaves Playwright out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,9 @@ async def load_devices(cache_dir: Path) -> Devices:
     It is code inside Playwright's driver, so the driver is started once for it (about a second) and what it says is
     kept in `cache_dir` for this version of Playwright.
     """
+    if PACKED_DEVICES.exists():
+        packed: Devices = json.loads(PACKED_DEVICES.read_text(encoding="utf-8"))
+        return packed
     cache = cache_dir / f"devices-{version('playwright')}.json"
     try:
         cached: Devices = json.loads(cache.read_text(encoding="utf-8"))

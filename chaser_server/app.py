@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import fcntl
 import hashlib
@@ -20,7 +21,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from chaser_server.chromium.find import find_chromium
+from chaser_server.chromium.find import find_chromium, find_headless_shell
 from chaser_server.chromium.profiles import Devices, Profile, load_devices, resolve
 from chaser_server.chromium.version import chrome_major
 from chaser_server.config import Config
@@ -44,7 +45,7 @@ from chaser_server.store.secrets import load_secret
 from chaser_server.store.sessions import SessionStore
 from chaser_server.store.usage import UsageStore
 from chaser_server.store.workspaces import WorkspaceStore
-from chaser_server.substrate.local import LocalMaker
+from chaser_server.substrate.maker import Executable, LocalMaker
 from chaser_server.substrate.pool import Pool, shelf_sizes
 from chaser_server.substrate.rehearsal import RehearsalSubstrate
 from chaser_server.tokens import is_key, new_key
@@ -208,7 +209,7 @@ async def _local_maker(
     if killed := await asyncio.to_thread(orphans.clean_up, instance):
         log.warning("ended %d processes that an earlier start left behind", killed)
     user = walls.outer_user()
-    executable = find_chromium(config.browser.executable, uid=None if user is None else user[0])
+    executables = await _executables(config, data_dir, uid=None if user is None else user[0])
     host, port = listener.getsockname()[:2]
     behind_proxy = bool(config.server.public_url or config.server.trusted_proxies)  # which others come through
     is_public = behind_proxy or not ipaddress.ip_address(host).is_loopback
@@ -222,8 +223,7 @@ async def _local_maker(
     return LocalMaker(
         config=config.browser,
         preview=config.preview,
-        executable=executable.path,
-        chrome_major=await chrome_major(executable.path, data_dir),
+        executables=executables,
         profiles=await _profiles(config, data_dir),
         walls=walls,
         policy=policy,
@@ -232,6 +232,14 @@ async def _local_maker(
         refusals=refusals,
         instance=instance,
     )
+
+
+async def _executables(config: Config, data_dir: Path, *, uid: int | None) -> dict[str, Executable]:
+    """The browsers of this machine; the small one may be missing. Raises `MachineError` without Chromium."""
+    found = {"chromium": find_chromium(config.browser.executable, uid=uid)}
+    with contextlib.suppress(MachineError):
+        found["headless-shell"] = find_headless_shell(uid=uid)
+    return {kind: Executable(one.path, await chrome_major(one.path, data_dir)) for kind, one in found.items()}
 
 
 def _rules(key: str, entries: Sequence[str]) -> Rules:

@@ -109,6 +109,7 @@ class UpstreamConfig:
 class ProfileConfig:
     """One kind of browser a client may ask for by name."""
 
+    browser: str = _setting("chromium", choices=("chromium", "headless-shell"))
     device: str = ""
     width: int = _setting(1280, low=200, high=7680)
     height: int = _setting(720, low=200, high=4320)
@@ -193,7 +194,8 @@ class MeteringConfig:
 
 
 def _builtin_profiles() -> dict[str, ProfileConfig]:
-    return {"default": ProfileConfig(), "mobile": ProfileConfig(device="Pixel 7")}
+    light = ProfileConfig(browser="headless-shell")
+    return {"default": ProfileConfig(), "mobile": ProfileConfig(device="Pixel 7"), "light": light}
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,7 +78,7 @@ def test_without_a_file_every_setting_has_its_default() -> None:
     config = load(None)
     assert config == Config()
     assert config.server.address == ("127.0.0.1", 7070)
-    assert set(config.profiles) == {"default", "mobile"}
+    assert set(config.profiles) == {"default", "mobile", "light"}
 
 
 def test_sections_are_frozen() -> None:

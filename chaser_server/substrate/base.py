@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -116,6 +116,10 @@ class Maker(Protocol):
     def profiles(self) -> frozenset[str]:
         """The names that `prepare` knows."""
 
+    @property
+    def unavailable(self) -> Mapping[str, str]:
+        """Configured profiles that this machine cannot bring up, and why."""
+
     async def prepare(self, profile: str, *, wanted: asyncio.Event) -> WarmBrowser:
         """Bring up a browser and return it when DevTools answers.
 
@@ -133,6 +137,10 @@ class Substrate(Protocol):
     @property
     def profiles(self) -> frozenset[str]:
         """The names a client may ask for."""
+
+    @property
+    def unavailable(self) -> Mapping[str, str]:
+        """Names that a client may expect here, and why it cannot have them."""
 
     async def launch(self, profile: str, *, egress: ByteCount, on_event: OnEvent) -> Browser:
         """Bring up a browser and return it when DevTools answers.

@@ -51,7 +51,9 @@ async def events(page: Page, start: str) -> list[dict[str, Any]]:
 
 async def test_the_phone_says_that_it_takes_touch(remote: Remote, page: Page) -> None:
     assert (remote.hello["w"], remote.hello["h"], remote.hello["touch"]) == (412, 839, "emulated")
-    assert await page.evaluate("[innerWidth, innerHeight, matchMedia('(hover:none) and (pointer:coarse)').matches]") == [
+    assert await page.evaluate(
+        "[innerWidth, innerHeight, matchMedia('(hover:none) and (pointer:coarse)').matches]"
+    ) == [
         412,
         839,
         True,
@@ -124,4 +126,6 @@ async def test_fingers_are_lifted_when_their_viewer_leaves(session: tuple[Api, s
         await touch(viewer, "start", (1, 50, 300))
         await touch(viewer, "start", (2, 150, 300))
         await page.until("log.filter(e => e.type === 'touchstart').length === 3")
-    await page.until("log.some(e => e.type === 'touchcancel' && e.touches.length === 0) && log.at(-1).type !== 'touchstart'")
+    await page.until(
+        "log.some(e => e.type === 'touchcancel' && e.touches.length === 0) && log.at(-1).type !== 'touchstart'"
+    )

@@ -81,6 +81,11 @@ class SessionService:
         return self._places.open
 
     @property
+    def unsettled(self) -> list[Session]:
+        """The sessions that the sums of usage do not have yet: open ones, and ended ones that wait for the disk."""
+        return [running.record for running in self._running.values()]
+
+    @property
     def waiting(self) -> dict[str, int]:
         """How many creates wait for a place, by workspace."""
         return self._places.waiting

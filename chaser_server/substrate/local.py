@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import socket
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -32,6 +33,7 @@ from chaser_server.egress.upstream import UpstreamPool
 from chaser_server.errors import LaunchFailed, ScreenLost, SubstrateUnavailable
 from chaser_server.live.encoder import Encoder
 from chaser_server.live.view import Facts, LiveView
+from chaser_server.machine import memory_kills
 from chaser_server.model import ByteCount, LedgerRow
 from chaser_server.sandbox import process
 from chaser_server.sandbox.process import Places, Program, Sandbox, Walls
@@ -54,8 +56,11 @@ class LocalBrowser:
         isolated: bool,
         preview: PreviewConfig,
         encoder: Encoder,
+        kills_before: int,
     ) -> None:
+        """`kills_before` is `memory_kills()` from before the sandbox was started."""
         self._sandbox = sandbox
+        self._kills_before = kills_before
         self._proxy = proxy
         self._stack = stack
         self._profile = profile
@@ -131,7 +136,8 @@ class LocalBrowser:
 
     async def exited(self) -> Exit:
         code = await self._sandbox.exited()
-        return Exit(code, self._sandbox.stderr_tail)
+        out_of_memory = code == 128 + signal.SIGKILL and memory_kills() > self._kills_before
+        return Exit(code, self._sandbox.stderr_tail, out_of_memory)
 
     async def cut_network(self) -> None:
         await self._proxy.close()
@@ -221,7 +227,7 @@ class LocalSubstrate:
         self._encoder.close()
 
     async def _launch(self, profile: Profile, egress: ByteCount, on_event: OnEvent) -> LocalBrowser:
-        stack, sandbox = AsyncExitStack(), None
+        stack, sandbox, kills_before = AsyncExitStack(), None, memory_kills()
         try:
             async with asyncio.timeout(self._config.launch_timeout_seconds):
                 proxy = self._proxy(profile, egress, on_event)
@@ -236,6 +242,7 @@ class LocalSubstrate:
                     isolated=self._walls.isolated,
                     preview=self._preview,
                     encoder=self._encoder,
+                    kills_before=kills_before,
                 )
                 self._browsers.add(browser)
                 stack.callback(self._browsers.discard, browser)
@@ -245,7 +252,8 @@ class LocalSubstrate:
             await asyncio.shield(stack.aclose())
             if not isinstance(error, Exception):
                 raise
-            raise self._failure(error, "" if sandbox is None else sandbox.stderr_tail) from error
+            out_of_memory = memory_kills() > kills_before
+            raise self._failure(error, "" if sandbox is None else sandbox.stderr_tail, out_of_memory) from error
         return browser
 
     def _proxy(self, profile: Profile, egress: ByteCount, on_event: OnEvent) -> EgressProxy:
@@ -259,13 +267,15 @@ class LocalSubstrate:
             max_bytes=profile.max_egress_bytes or None,
         )
 
-    def _failure(self, error: Exception, stderr_tail: str) -> LaunchFailed:
+    def _failure(self, error: Exception, stderr_tail: str, out_of_memory: bool) -> LaunchFailed:
         """Why a launch failed, with what the programs inside said last: that is most often the cause."""
-        if isinstance(error, LaunchFailed) and error.stderr_tail:
+        if isinstance(error, LaunchFailed) and error.stderr_tail and not out_of_memory:
             return error
         why = str(error) or type(error).__name__
         if isinstance(error, TimeoutError):
             why = f"it took more than {self._config.launch_timeout_seconds:g} s"
+        if out_of_memory:
+            why += "; meanwhile the kernel has killed processes for want of memory"
         last_words = stderr_tail.strip().rpartition("\n")[2]
         said = f"; its last words: {last_words}" if last_words else ""
         return LaunchFailed(f"the browser did not come up: {why}{said}", stderr_tail=stderr_tail)

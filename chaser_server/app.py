@@ -15,7 +15,7 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -24,11 +24,13 @@ from aiohttp import web
 from chaser_server.chromium.find import find_chromium, find_headless_shell
 from chaser_server.chromium.profiles import Devices, Profile, load_devices, resolve
 from chaser_server.chromium.version import chrome_major
-from chaser_server.config import Config
+from chaser_server.config import Config, LimitsConfig
 from chaser_server.egress.dial import is_this_machine
 from chaser_server.egress.policy import Policy, Rules, is_loopback
 from chaser_server.egress.upstream import Upstream, UpstreamPool
 from chaser_server.errors import ConfigError, MachineError
+from chaser_server.limits import sessions_for
+from chaser_server.machine import measure
 from chaser_server.model import utc_now
 from chaser_server.sandbox import bundle, orphans
 from chaser_server.sandbox.process import Walls
@@ -104,7 +106,7 @@ async def serving(config: Config, *, imported_key: str = "") -> AsyncIterator[Se
             audit=audit,
             substrate=pool,
             rehearsal=RehearsalSubstrate(pool.profiles),
-            limits=config.limits,
+            limits=_sized(config.limits),
         )
         if orphaned := await service.recover():
             log.warning("closed %d sessions that an earlier start left open", orphaned)
@@ -240,6 +242,16 @@ async def _executables(config: Config, data_dir: Path, *, uid: int | None) -> di
     with contextlib.suppress(MachineError):
         found["headless-shell"] = find_headless_shell(uid=uid)
     return {kind: Executable(one.path, await chrome_major(one.path, data_dir)) for kind, one in found.items()}
+
+
+def _sized(limits: LimitsConfig) -> LimitsConfig:
+    """Limits whose `auto` has become a number."""
+    if limits.max_sessions != "auto":
+        return limits
+    here = measure()
+    most = sessions_for(memory_bytes=here.memory_bytes, cores=here.cores)
+    log.info("at most %d sessions: %.1f GiB of memory, %g cores", most, here.memory_bytes / 2**30, here.cores)
+    return replace(limits, max_sessions=most)
 
 
 def _rules(key: str, entries: Sequence[str]) -> Rules:

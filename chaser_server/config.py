@@ -14,7 +14,7 @@ import typing
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, Union
+from typing import Any, Literal, Union
 
 from chaser_server.errors import ConfigError
 
@@ -135,7 +135,7 @@ class LimitsConfig:
     """How much one workspace, and all of them together, may have open."""
 
     concurrent_sessions: int = _setting(10, low=0)
-    max_sessions: int = _setting(0, low=0)
+    max_sessions: int | Literal["auto"] = _setting(0, low=0)
     idle_seconds: float = _setting(300.0, low=1, high=_YEAR_SECONDS)
     egress_budget_bytes: int = _setting(0, low=0)
     creates_per_minute: int = _setting(0, low=0)
@@ -328,6 +328,8 @@ def _convert(value: Any, kind: Any) -> Any:
     if typing.get_origin(kind) is tuple:
         is_strings = isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
         return tuple(value) if is_strings else None
+    if typing.get_origin(kind) is Literal:
+        return value if isinstance(value, str) and value in typing.get_args(kind) else None
     if kind is float and type(value) is int:
         return float(value)
     return value if type(value) is kind else None
@@ -350,6 +352,8 @@ def _check_allowed(value: Any, known: Field[Any], key: str) -> None:
 def _describe(kind: Any) -> str:
     if typing.get_origin(kind) is tuple:
         return "a list of strings"
+    if typing.get_origin(kind) is Literal:
+        return " or ".join(map(repr, typing.get_args(kind)))
     return {int: "a whole number", float: "a number", str: "a string", bool: "true or false"}.get(kind, str(kind))
 
 

@@ -41,7 +41,7 @@ from chaser_server.sessions.places import Places
 from chaser_server.sessions.running import RunningSession
 from chaser_server.store.audit import AuditLog
 from chaser_server.store.sessions import SessionStore
-from chaser_server.substrate.base import Browser, Substrate
+from chaser_server.substrate.base import Browser, Exit, Substrate
 
 GOING_AWAY = 1001  # RFC 6455 7.4.1: the endpoint is going away
 SERVER = Actor("server")
@@ -81,6 +81,11 @@ class SessionService:
     def running(self) -> Collection[RunningSession]:
         """The open sessions."""
         return self._places.open
+
+    @property
+    def unsettled(self) -> list[Session]:
+        """The sessions that the sums of usage do not have yet: open ones, and ended ones that wait for the disk."""
+        return [running.record for running in self._running.values()]
 
     @property
     def waiting(self) -> dict[str, int]:
@@ -261,8 +266,7 @@ class SessionService:
             await self._make_ready(running, browser)
             gone = await browser.exited()
             reason = lifecycle.exit_reason(gone.code)
-            tail = {"stderr_tail": gone.stderr_tail} if reason is EndedReason.SUBSTRATE_DOWN else {}
-            await self.end(running, reason, detail={"exit_code": gone.code, **tail})
+            await self.end(running, reason, detail=_cause(gone) if gone.code else {"exit_code": 0})
 
     async def _make_ready(self, running: RunningSession, browser: Browser) -> None:
         now = running.quiet_since = utc_now()
@@ -327,6 +331,16 @@ class SessionService:
 def _ended(session: Session, reason: EndedReason, now: datetime) -> Session:
     status = lifecycle.move(session.status, Event.ENDED)
     return replace(session, status=status, ended_at=now, ended_reason=reason)
+
+
+def _cause(gone: Exit) -> dict[str, object]:
+    """What the timeline says of a browser that died."""
+    return {
+        "exit_code": gone.code,
+        "signal": gone.signal,
+        "out_of_memory": gone.out_of_memory,
+        "stderr_tail": gone.stderr_tail,
+    }
 
 
 def _why(session: Session) -> str:

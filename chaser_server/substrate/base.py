@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from signal import Signals
 from typing import Protocol
 
 from chaser_server.model import ByteCount, LedgerRow
@@ -16,10 +17,21 @@ OnEvent = Callable[[str, dict[str, object]], None]
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """How a browser went by itself: its exit code (128 + N for signal N) and the last lines it wrote."""
+    """How a browser went by itself: its exit code (128 + N for signal N) and the last lines it wrote.
+
+    `out_of_memory` says that it was killed, and that the kernel has killed for memory among the server's processes
+    while it lived: which of them, the kernel tells nobody but root.
+    """
 
     code: int
     stderr_tail: str
+    out_of_memory: bool = False
+
+    @property
+    def signal(self) -> str | None:
+        """The name of the signal that ended it."""
+        known = {128 + one.value: one.name for one in Signals}
+        return known.get(self.code)
 
 
 class ViewerSocket(Protocol):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import socket
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -25,6 +26,7 @@ from chaser_server.egress.proxy import EgressProxy
 from chaser_server.errors import LaunchFailed, ScreenLost, SubstrateUnavailable
 from chaser_server.live.encoder import Encoder
 from chaser_server.live.view import Facts, LiveView
+from chaser_server.machine import memory_kills
 from chaser_server.model import ByteCount, LedgerRow
 from chaser_server.sandbox.process import Sandbox
 from chaser_server.substrate.base import Exit, OnEvent
@@ -46,11 +48,14 @@ class LocalBrowser:
         isolated: bool,
         preview: PreviewConfig,
         encoder: Encoder,
+        kills_before: int,
     ) -> None:
+        """`kills_before` is `memory_kills()` from before the sandbox was started."""
         self._sandbox = sandbox
         self._new_proxy = new_proxy
         self._proxy: EgressProxy | None = None
         self._way_out: socket.socket | None = None
+        self._kills_before = kills_before
         self._stack = stack
         self._profile = profile
         self._devtools = DevTools(self.connect_devtools)
@@ -145,7 +150,8 @@ class LocalBrowser:
 
     async def exited(self) -> Exit:
         code = await self._sandbox.exited()
-        return Exit(code, self._sandbox.stderr_tail)
+        out_of_memory = code == 128 + signal.SIGKILL and memory_kills() > self._kills_before
+        return Exit(code, self._sandbox.stderr_tail, out_of_memory)
 
     async def cut_network(self) -> None:
         if self._proxy is not None:

@@ -20,6 +20,7 @@ from chaser_server.egress.proxy import EgressProxy
 from chaser_server.egress.upstream import UpstreamPool
 from chaser_server.errors import LaunchFailed
 from chaser_server.live.encoder import Encoder
+from chaser_server.machine import memory_kills
 from chaser_server.model import ByteCount
 from chaser_server.sandbox import process
 from chaser_server.sandbox.process import Places, Program, Walls
@@ -88,7 +89,7 @@ class LocalMaker:
         self._encoder.close()
 
     async def _launch(self, profile: Profile, wanted: asyncio.Event) -> LocalBrowser:
-        stack, sandbox = AsyncExitStack(), None
+        stack, sandbox, kills_before = AsyncExitStack(), None, memory_kills()
         try:
             async with asyncio.timeout(self._config.launch_timeout_seconds):
                 sandbox = await process.start(partial(self._program, profile), self._walls, name=self._instance)
@@ -101,6 +102,7 @@ class LocalMaker:
                     isolated=self._walls.isolated,
                     preview=self._preview,
                     encoder=self._encoder,
+                    kills_before=kills_before,
                 )
                 self._browsers.add(browser)
                 stack.callback(self._browsers.discard, browser)

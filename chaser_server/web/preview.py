@@ -28,7 +28,9 @@ async def mint(request: web.Request) -> web.Response:
     workspace_id = await authenticate(request)
     may_drive = schemas.parse_preview(await request.read())
     session_id = request.match_info["session_id"]
-    await request.app[SERVICE].ready_session(workspace_id, session_id)
+    running = await request.app[SERVICE].ready_session(workspace_id, session_id)
+    if running.rehearsal:
+        raise SessionNotOpen("sessions of cha_test_ keys have no screen; use a cha_live_ key to watch one")
     request.app[RATES].take("preview_tokens", session_id, asyncio.get_running_loop().time())
     config = request.app[CONFIG].preview
     expires_at = whole_milliseconds(utc_now() + timedelta(seconds=config.token_seconds))

@@ -108,7 +108,8 @@ async def test_two_fingers_are_both_seen_and_the_next_tap_is_again_one(remote: R
 
 
 async def test_fingers_meet_the_page_where_they_are_seen_when_it_is_zoomed(remote: Remote, page: Page) -> None:
-    wide = """<meta name=viewport content="width=device-width"><body style=margin:0><div style=width:824px;height:5000px>
+    wide = """<meta name=viewport content="width=device-width"><body style=margin:0>
+        <div style=width:824px;height:5000px>
         <script>log = []; addEventListener('touchstart', e => log.push([...e.touches].map(t => [t.clientX, t.clientY])))
         </script>"""
     await open_page(page, wide)

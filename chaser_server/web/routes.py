@@ -15,7 +15,7 @@ from chaser_server.store.audit import AuditLog
 from chaser_server.store.usage import UsageStore
 from chaser_server.store.workspaces import WorkspaceStore
 from chaser_server.web import audit as audit_stream
-from chaser_server.web import connect, dashboard, keys, operations, preview, sessions, signin, usage
+from chaser_server.web import connect, dashboard, keys, operations, preview, reference, sessions, signin, usage
 from chaser_server.web.appkeys import (
     ASSETS,
     AUDIT,
@@ -86,6 +86,8 @@ ROUTES = (
     web.get("/healthz", operations.healthz),
     web.get("/readyz", operations.readyz),
     web.get("/metrics", operations.metrics),
+    web.get("/openapi.json", reference.document_json),
+    web.get("/docs", reference.page),
 )
 
 

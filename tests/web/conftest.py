@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from chaser_server import app
-from tests.api import Api
+from tests.api import Answer, Api
 from tests.conftest import served
+from tests.contract import CONTRACT
 from tests.sessions.conftest import house
 from tests.substrates import FakeSubstrate
 
@@ -49,3 +50,16 @@ async def substrate() -> FakeSubstrate:
 async def fake_api(serve_fake: ServeFake, substrate: FakeSubstrate) -> Api:
     """A whole server with fake browsers that behave."""
     return await serve_fake(substrate)
+
+
+@pytest.fixture(autouse=True)
+def answers_are_as_documented(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hold every answer that a test of this room gets to /openapi.json."""
+    ask = Api.ask
+
+    async def ask_and_check(self: Api, method: str, path: str, **options: Any) -> Answer:
+        answer = await ask(self, method, path, **options)
+        CONTRACT.check(method, path.partition("?")[0], answer)
+        return answer
+
+    monkeypatch.setattr(Api, "ask", ask_and_check)

@@ -17,8 +17,8 @@ INSIDE = "/run/doorman"
 def doorman_folder() -> str | None:
     """The folder in the build that this process runs from, None when it runs on a Python of the machine's.
 
-    It is unpacked for the server's user alone and becomes readable to everybody here, for the sandboxes of a server that
-    is root run as somebody else.
+    It is unpacked for the server's user alone, and becomes readable to everybody here: a server that is root runs its
+    sandboxes as somebody else.
     """
     if not getattr(sys, "frozen", False):
         return None

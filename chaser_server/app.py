@@ -213,8 +213,8 @@ async def _local_maker(
     user = walls.outer_user()
     executables = await _executables(config, data_dir, uid=None if user is None else user[0])
     host, port = listener.getsockname()[:2]
-    behind_proxy = bool(config.server.public_url or config.server.trusted_proxies)  # which others come through
-    is_public = behind_proxy or not ipaddress.ip_address(host).is_loopback
+    choice = config.egress.private_networks
+    is_public = choice == "closed" or (choice == "auto" and not ipaddress.ip_address(host).is_loopback)
     policy = Policy(
         is_public=is_public,
         is_own_address=is_this_machine if is_public else is_loopback,

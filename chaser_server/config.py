@@ -88,6 +88,7 @@ class SandboxConfig:
 class EgressConfig:
     """What sessions may reach."""
 
+    private_networks: str = _setting("auto", choices=("auto", "open", "closed"))
     allow: tuple[str, ...] = ()
     block: tuple[str, ...] = ()
     direct: tuple[str, ...] = ()

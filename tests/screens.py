@@ -104,6 +104,7 @@ class Page:
         self._ws = ws
         self._last_id = 0
         self._asked: dict[int, asyncio.Future[Any]] = {}
+        self._awaited: dict[str, asyncio.Future[Any]] = {}
 
     async def listen(self) -> None:
         """Hand out answers until the browser goes."""
@@ -111,6 +112,13 @@ class Page:
             answer = message.json()
             if "id" in answer:
                 self._asked.pop(answer["id"]).set_result(answer)
+            elif (heard := self._awaited.pop(answer["method"], None)) is not None:
+                heard.set_result(answer["params"])
+
+    def heard(self, event: str) -> asyncio.Future[Any]:
+        """What the next event of that name will say; its domain must be enabled."""
+        self._awaited[event] = asyncio.get_running_loop().create_future()
+        return self._awaited[event]
 
     async def send(self, method: str, **params: Any) -> Any:
         self._last_id += 1

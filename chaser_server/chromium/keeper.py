@@ -136,6 +136,7 @@ class PageKeeper:
             if self._emulates and target.get("browserContextId") == self._context:
                 self._sessions[event.params["sessionId"]] = target["targetId"]
                 self._spawn(self._dress(event.params["sessionId"]))
+            self._spawn(self._let_run(event.params["sessionId"]))
         elif event.method == "Target.detachedFromTarget":
             self._sessions.pop(event.params["sessionId"], None)
             self._pages = [each for each in self._pages if each != event.params["sessionId"]]
@@ -181,6 +182,11 @@ class PageKeeper:
         calls = [self._devtools.call(method, params, session_id) for method, params in self._emulation()]
         with contextlib.suppress(*_GONE):
             await asyncio.gather(*calls)
+
+    async def _let_run(self, session_id: str) -> None:
+        """Chromium holds a page of `window.open`, and its opener, for whoever attaches by itself, asked or not."""
+        with contextlib.suppress(*_GONE):
+            await self._devtools.call("Runtime.runIfWaitingForDebugger", None, session_id)
 
     async def _repeat_platform(self, session_id: str) -> None:
         """Say `navigator.platform` again: when a page changes its process, any other client's session unsays it."""

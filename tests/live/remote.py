@@ -151,3 +151,11 @@ async def open_page(page: Page, html: str = LOGGING_PAGE) -> None:
     frame = (await page.send("Page.getFrameTree"))["frameTree"]["frame"]["id"]
     await page.send("Page.setDocumentContent", frameId=frame, html=html)
     await page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+async def go(page: Page, url: str) -> None:
+    """Visit an address and wait until it is loaded."""
+    await page.send("Page.enable")
+    loaded = page.heard("Page.loadEventFired")
+    await page.send("Page.navigate", url=url)
+    await loaded

@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from tests.api import Api
 from tests.conftest import served
-from tests.live.remote import Remote, inside, open_page, viewing
+from tests.live.remote import Remote, go, inside, open_page, viewing
 from tests.screens import Page
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -108,17 +108,18 @@ async def test_two_fingers_are_both_seen_and_the_next_tap_is_again_one(remote: R
 
 
 async def test_fingers_meet_the_page_where_they_are_seen_when_it_is_zoomed(remote: Remote, page: Page) -> None:
-    wide = """<meta name=viewport content="width=device-width"><body style=margin:0>
+    wide = """data:text/html,<meta name=viewport content="width=device-width"><body style=margin:0>
         <div style=width:824px;height:5000px>
         <script>log = []; addEventListener('touchstart', e => log.push([...e.touches].map(t => [t.clientX, t.clientY])))
         </script>"""
-    await open_page(page, wide)
+    await go(page, wide)
     await page.until("visualViewport.scale === 0.5")
     await touch(remote, "start", (1, 50, 300))
     await touch(remote, "start", (2, 150, 300))
     await touch(remote, "cancel", (1, 50, 300), (2, 150, 300))
     await page.until("log.length === 3")
     assert await page.evaluate("log") == [[[100, 600]], [[100, 600]], [[100, 600], [300, 600]]]
+    await go(page, "about:blank")
 
 
 async def test_fingers_are_lifted_when_their_viewer_leaves(session: tuple[Api, str], page: Page) -> None:
@@ -130,3 +131,10 @@ async def test_fingers_are_lifted_when_their_viewer_leaves(session: tuple[Api, s
     await page.until(
         "log.some(e => e.type === 'touchcancel' && e.touches.length === 0) && log.at(-1).type !== 'touchstart'"
     )
+
+
+async def test_a_page_opens_another_though_nobody_but_us_is_attached_to_it(remote: Remote, page: Page) -> None:
+    await page.evaluate("window.other = open('about:blank', '', 'popup'); 0")
+    await page.until("other.screen.width === 412 && other.navigator.maxTouchPoints === 5")
+    await page.evaluate("other.close()")
+    await page.until("document.hasFocus()")

@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from tests.api import Api
 from tests.conftest import served
-from tests.live.remote import LOGGING_PAGE, PATIENCE_SECONDS, Remote, inside, open_page, viewing
+from tests.live.remote import LOGGING_PAGE, PATIENCE_SECONDS, Remote, go, inside, open_page, viewing
 from tests.screens import Page
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -185,14 +185,16 @@ async def test_alert_confirm_and_prompt_are_answered_by_mouse_and_keys(remote: R
 
 
 async def test_the_context_menu_is_shown_and_does_what_it_says(remote: Remote, page: Page) -> None:
-    await page.send("Page.navigate", url="data:text/html,<title>one</title>")
-    await page.until("document.readyState === 'complete'")
-    await page.evaluate("window.mark = 1")
+    await go(page, "data:text/html,<title>one</title>")
+    await page.evaluate("window.name = 'kept'; window.mark = 1")
     still = await remote.still()
     await remote.click(640, 200, 2)
     await remote.changes(still, (640, 200, 960, 500))
+    loaded = page.heard("Page.loadEventFired")
     await remote.click(685, 320)  # "Reload"
-    await page.until("window.mark === undefined && document.title === 'one'")
+    await loaded
+    assert await page.evaluate("[window.name, window.mark]") == ["kept", None]
+    await go(page, "about:blank")
 
 
 async def test_a_file_is_chosen_in_the_browsers_own_dialog(remote: Remote, page: Page) -> None:

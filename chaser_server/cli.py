@@ -67,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     vacuum = subparsers.add_parser("vacuum", parents=[common], help="forget what is too old, and shrink the database")
     vacuum.set_defaults(run=commands.vacuum)
     bench = subparsers.add_parser("bench", parents=[common], help="measure this machine: relay, sessions")
+    bench.add_argument("--quick", action="store_true", help="fewer sessions: a minute or two")
     bench.add_argument("--json", action="store_true", help="also one JSON line per row")
     return parser
 
@@ -218,4 +219,4 @@ Create a first session:
 def _bench(options: argparse.Namespace, config: Config) -> int:
     from chaser_server.bench.suite import run
 
-    return run(config, as_json=options.json)
+    return run(config, as_json=options.json, quick=options.quick)

@@ -52,7 +52,7 @@ _ALWAYS = (
     # No graphics card here: composite in software, WebGL by SwiftShader.
     "--disable-gpu",
     "--enable-unsafe-swiftshader",
-    # Crash reports would only cost two processes.
+    # Crash reports stay at home. (`--disable-crashpad-for-testing` would spare three processes more, and crash others.)
     "--disable-breakpad",
     "--disable-crash-reporter",
 )

@@ -288,14 +288,20 @@ class SessionService:
         running.settled.set()
         self.chronicle.note_ended(running)
         running.dismiss(GOING_AWAY, running.record.ended_reason or "error")
-        burial = asyncio.create_task(self._bury(running), name=f"bury-{running.record.id}")
+        told = asyncio.Event()
+        burial = asyncio.create_task(self._bury(running, told), name=f"bury-{running.record.id}")
         self._burials.add(burial)
         burial.add_done_callback(partial(self._buried, running))
         self._places.died()
         if running.browser is not None:
             await running.browser.cut_network()  # so that the counts that are stored now are the last
         self._journal.add(partial(self._forget, running, detail))
-        await self._journal.write(partial(self._note_end, running.record, by))  # apart: each is written exactly once
+        try:
+            await self._journal.write(
+                partial(self._note_end, running.record, by)
+            )  # apart: each is written exactly once
+        finally:
+            told.set()
 
     def _buried(self, running: RunningSession, burial: asyncio.Task[None]) -> None:
         self._burials.discard(burial)
@@ -313,8 +319,12 @@ class SessionService:
         detail = {"session_id": session.id, "status": session.status, "reason": session.ended_reason}
         await self._audit.append(session.workspace_id, "session_ended", by, **detail)
 
-    async def _bury(self, running: RunningSession) -> None:
-        """Stop a launch that is under way, end the browser, and save what was counted to the last."""
+    async def _bury(self, running: RunningSession, told: asyncio.Event) -> None:
+        """Stop a launch that is under way, end the browser, and save what was counted to the last.
+
+        A browser's death keeps the processors busy for some 30 ms, so the answer goes out before it.
+        """
+        await told.wait()
         if running.browser is None and running.life is not None and running.record.status is Status.CLOSED:
             running.life.cancel()
             await asyncio.wait([running.life])

@@ -11,7 +11,7 @@ from aiohttp import web
 from chaser_server.model import AuditEvent
 from chaser_server.web.appkeys import AUDIT, SERVICE
 from chaser_server.web.identity import authenticate_cookie
-from chaser_server.web.schemas import timestamp
+from chaser_server.web.schemas import parse_event_number, timestamp
 
 KEEP_ALIVE_SECONDS = 15.0
 FIRST_EVENTS = 100
@@ -20,16 +20,16 @@ FIRST_EVENTS = 100
 async def stream(request: web.Request) -> web.StreamResponse:
     """The events of the workspace: those behind `Last-Event-ID`, or the newest; then each as it comes."""
     workspace = await authenticate_cookie(request)
-    audit, last = request.app[AUDIT], request.headers.get("Last-Event-ID", "")
+    audit, last = request.app[AUDIT], parse_event_number(request.headers.get("Last-Event-ID", ""))
     headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-store"}
     response = web.StreamResponse(headers=headers)
     await response.prepare(request)
     news = audit.news()
-    if last.isdigit():
-        events = await audit.after(workspace.id, int(last))
+    if last is not None:
+        events = await audit.after(workspace.id, last)
     else:
         events = await audit.latest(workspace.id, FIRST_EVENTS)
-    seen = int(last) if last.isdigit() else 0
+    seen = last or 0
     while not request.app[SERVICE].draining:
         for event in events:
             await response.write(render(event))

@@ -59,8 +59,6 @@ async def discover(request: web.Request) -> web.Response:
     path = discovery.browser_path(request.match_info["tail"], request.rel_url.raw_query_string)
     if path is None:
         raise NotFound("there is nothing at this path")
-    if path.startswith("/json/new") and request.method != "PUT":
-        raise web.HTTPMethodNotAllowed(request.method, ["PUT"])
     body = await _fetch(browser, request.method, path)
     query = urlencode({"key": request.query["key"]}) if "key" in request.query else ""
     session_url = request.app[OUTSIDE].cdp_url(request, session_id)

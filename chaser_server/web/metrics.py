@@ -87,7 +87,10 @@ class Metrics(Collector):
     def render(self, accept: str, workspaces: Mapping[str, str]) -> tuple[bytes, str]:
         """All numbers as they are now, and their content type; `workspaces` are the names behind the ids."""
         self._workspaces = workspaces
-        encode, content_type = choose_encoder(accept)
+        try:
+            encode, content_type = choose_encoder(accept)
+        except (ValueError, TypeError):  # it does not expect versions that are none
+            encode, content_type = choose_encoder("")
         return encode(self._registry), content_type
 
     def describe(self) -> Iterable[Family]:

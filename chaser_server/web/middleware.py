@@ -8,6 +8,7 @@ import re
 import time
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 
 from chaser_server import errors
@@ -68,6 +69,8 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
             log.error("request %s failed: %s", request[REQUEST_ID], error.message, extra=_ids(request))
     except web.HTTPException as error:
         response = _from_aiohttp(error)
+    except (web.RequestPayloadError, HttpProcessingError):
+        response = ErrorResponse(400, "invalid_request", "the body is not what its headers say it is")
     except ConnectionResetError:
         raise  # the client has gone: there is nobody to answer
     except Exception:

@@ -79,7 +79,7 @@ ROUTES = (
     web.get(_DOOR, connect.browser_socket),
     web.get(f"{_DOOR}/", connect.browser_socket),
     web.get(_DOOR + "/devtools/{kind:browser|page}/{target}", connect.target_socket),
-    web.get(_DOOR + "{tail:/json(/.*)?}", connect.discover),
+    web.get(_DOOR + "{tail:/json(?!/new/?$)(/.*)?}", connect.discover),
     web.put(_DOOR + "{tail:/json/new/?}", connect.discover),
     web.get("/json/protocol", connect.protocol),
     web.get("/json/protocol/", connect.protocol),

@@ -41,14 +41,14 @@ LOGIN_LINK = operation(
     },
 )
 
-_FORM = record(password={"type": "string"})
+_FORM = {"type": "object", "properties": {"password": {"type": "string"}}}
 LOGIN_PASSWORD = operation(
     "signInByPassword",
     "Sign in by the operator's password",
     tag=SIGN_IN,
     security=OPEN,
     request_body={
-        "required": True,
+        "required": False,
         "content": {"application/x-www-form-urlencoded": {"schema": _FORM, "example": {"password": "…"}}},
     },
     responses={"303": _elsewhere("Signed in, or back to the form with ?wrong=1.", "/dashboard")},

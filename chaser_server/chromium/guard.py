@@ -7,10 +7,12 @@ from typing import Any
 
 _CREATE_CONTEXT = "Target.createBrowserContext"
 _NESTED = "Target.sendMessageToTarget"
+_EXPOSE = "Target.exposeDevToolsProtocol"
+"""Gives a page DevTools of its own, to ask there what nobody looks into."""
 
 
 def asks_for_own_proxy(message: bytes | str) -> bool:
-    """Whether a CDP message would make a browser context with a proxy of its own, and so one that nobody counts.
+    """Whether a CDP message would make, or let a page make, a browser context with its own proxy: nobody counts that.
 
     Repeated keys count each, since it is not for us to know which of them Chromium heeds. What cannot be read here is
     taken for one that asks: Chromium's parser is not this one, and reads, for example, a bare tab within a string.
@@ -26,7 +28,7 @@ def asks_for_own_proxy(message: bytes | str) -> bool:
     except (ValueError, RecursionError):
         return True
     methods = {value for key, value in pairs if key == "method" and isinstance(value, str)}
-    if _CREATE_CONTEXT in methods and any(key == "proxyServer" for key, _ in pairs):
+    if _EXPOSE in methods or (_CREATE_CONTEXT in methods and any(key == "proxyServer" for key, _ in pairs)):
         return True
     nested = (
         [value for key, value in pairs if key == "message" and isinstance(value, str)] if _NESTED in methods else []

@@ -20,6 +20,7 @@ OWN_PROXY = {"id": 1, "method": "Target.createBrowserContext", "params": {"proxy
         '{"id":1,"method":"Target.createBrowserContext","method":"Browser.getVersion","params":{"proxyServer":"x"}}',
         json.dumps({"id": 2, "method": "Target.sendMessageToTarget", "params": {"message": json.dumps(OWN_PROXY)}}),
         json.dumps(OWN_PROXY).replace("direct", "direct\t").replace("\\t", "\t"),  # Chromium 156 reads this
+        json.dumps({"id": 2, "method": "Target.exposeDevToolsProtocol", "params": {"targetId": "1"}}),
         "not json",
         "[" * 100_000,
         json.dumps({"id": 2, "method": "Target.sendMessageToTarget", "params": {"message": "\ud800"}}),

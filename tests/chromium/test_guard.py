@@ -26,7 +26,7 @@ OWN_PROXY = {"id": 1, "method": "Target.createBrowserContext", "params": {"proxy
         json.dumps({"id": 2, "method": "Target.sendMessageToTarget", "params": {"message": "\ud800"}}),
     ],
 )
-def test_every_spelling_of_a_context_with_its_own_proxy_is_seen_and_what_cannot_be_read_is_taken_for_one(message: str) -> None:
+def test_every_way_to_a_proxy_of_its_own_is_seen_and_what_cannot_be_read_is_taken_for_one(message: str) -> None:
     assert asks_for_own_proxy(message.encode())
 
 

@@ -273,7 +273,8 @@ class SessionService:
         self._places.died()
         if running.browser is not None:
             await running.browser.cut_network()  # so that the counts that are stored now are the last
-        await self._journal.write(partial(self._forget, running, detail))
+        self._journal.add(partial(self._forget, running, detail))
+        await self._journal.write(partial(self._note_end, running.record))
 
     def _buried(self, burial: asyncio.Task[None]) -> None:
         self._burials.discard(burial)
@@ -284,7 +285,9 @@ class SessionService:
         if running.browser is not None:
             await self._store.save_ledger(running.record.id, running.browser.ledger())
         await self._store.mark_ended(running.record, detail)
-        session = running.record
+        self._running.pop(running.record.id, None)
+
+    async def _note_end(self, session: Session) -> None:
         await self._audit.append(
             session.workspace_id,
             "session_ended",
@@ -293,7 +296,6 @@ class SessionService:
             status=session.status,
             reason=session.ended_reason,
         )
-        self._running.pop(running.record.id, None)
 
     async def _bury(self, running: RunningSession) -> None:
         """Stop a launch that is under way, end the browser, and save what was counted to the last."""

@@ -1,13 +1,15 @@
-"""GET /v1/audit/stream: who did what, as server-sent events (HTML Living Standard 9.2)."""
+"""Who did what: written down by the handlers, and streamed as server-sent events (HTML Living Standard 9.2)."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import json
+import logging
 
 from aiohttp import web
 
+from chaser_server.errors import StorageFailed
 from chaser_server.model import AuditEvent
 from chaser_server.web.appkeys import AUDIT, SERVICE
 from chaser_server.web.identity import authenticate_cookie
@@ -16,9 +18,19 @@ from chaser_server.web.schemas import timestamp
 KEEP_ALIVE_SECONDS = 15.0
 FIRST_EVENTS = 100
 
+log = logging.getLogger(__name__)
+
+
+async def note(request: web.Request, workspace_id: str, kind: str, *, actor: str, **detail: object) -> None:
+    """Write down what this request did or was refused. That has happened: a full disk undoes nothing of it."""
+    try:
+        await request.app[AUDIT].append(workspace_id, kind, actor=actor, address=request.remote or "", **detail)
+    except StorageFailed as error:
+        log.error("%s by %s is missing in the audit: %s", kind, actor or "a stranger", error.message)
+
 
 async def stream(request: web.Request) -> web.StreamResponse:
-    """The events of the workspace: those behind `Last-Event-ID`, or the newest; then each as it comes."""
+    """GET /v1/audit/stream: the events behind `Last-Event-ID`, or the newest of the workspace; then each as it comes"""
     workspace = await authenticate_cookie(request)
     audit, last = request.app[AUDIT], request.headers.get("Last-Event-ID", "")
     headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-store"}

@@ -8,8 +8,8 @@ from aiohttp import web
 
 from chaser_server.model import ApiKey, Workspace, utc_now
 from chaser_server.tokens import is_test_key, new_key
-from chaser_server.web import schemas
-from chaser_server.web.appkeys import AUDIT, WORKSPACES
+from chaser_server.web import audit, schemas
+from chaser_server.web.appkeys import WORKSPACES
 from chaser_server.web.identity import DASHBOARD, authenticate_cookie
 
 
@@ -55,7 +55,4 @@ async def _make(request: web.Request, workspace: Workspace, name: str, mode: str
 
 
 async def _note(request: web.Request, workspace: Workspace, kind: str, key: ApiKey, **detail: object) -> None:
-    address = request.remote or ""
-    await request.app[AUDIT].append(
-        workspace.id, kind, actor=DASHBOARD, address=address, key=key.prefix, name=key.name, **detail
-    )
+    await audit.note(request, workspace.id, kind, actor=DASHBOARD, key=key.prefix, name=key.name, **detail)

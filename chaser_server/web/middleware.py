@@ -10,7 +10,8 @@ from aiohttp.typedefs import Handler
 
 from chaser_server import errors
 from chaser_server.tokens import new_uuid7
-from chaser_server.web.appkeys import AUDIT, DOORKEEPER, RATES, REQUEST_ID, SESSION_ID, WORKSPACE
+from chaser_server.web import audit
+from chaser_server.web.appkeys import DOORKEEPER, RATES, REQUEST_ID, SESSION_ID, WORKSPACE
 from chaser_server.web.identity import actor_of
 
 BODY_LIMIT_BYTES = 64 * 1024
@@ -82,7 +83,11 @@ async def log_requests(request: web.Request, handler: Handler) -> web.StreamResp
 
 @web.middleware
 async def note_refusals(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Put refused requests into the audit: a bounded number, since a stranger decides how many there are."""
+    """Put refused requests into the audit: a bounded number, since a stranger decides how many there are.
+
+    Of the path only its pattern: a stranger decides how long it is, and a session's id, which opens its door, is not
+    for the readers of another workspace's audit.
+    """
     response = await handler(request)
     if response.status in _REFUSED and not response.prepared:
         workspace = request.get(WORKSPACE) or await request.app[DOORKEEPER].default_workspace()
@@ -90,13 +95,16 @@ async def note_refusals(request: web.Request, handler: Handler) -> web.StreamRes
             request.app[RATES].take("refusals", workspace.id, time.monotonic())
         except errors.RateLimited:
             return response
-        await request.app[AUDIT].append(
+        actor = actor_of(request) if WORKSPACE in request else ""
+        resource = request.match_info.route.resource
+        path = "" if resource is None else resource.canonical
+        await audit.note(
+            request,
             workspace.id,
             "request_refused",
-            actor=actor_of(request) if WORKSPACE in request else "",
-            address=request.remote or "",
+            actor=actor,
             method=request.method,
-            path=request.path,
+            path=path,
             status=response.status,
         )
     return response

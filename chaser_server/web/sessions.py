@@ -11,8 +11,8 @@ from aiohttp import web
 from chaser_server.errors import InvalidRequest
 from chaser_server.model import Page, Session, SessionSpec
 from chaser_server.tokens import is_test_key
-from chaser_server.web import schemas
-from chaser_server.web.appkeys import AUDIT, CONFIG, KEY, OUTSIDE, RATES, SERVICE, SESSION_ID, WORKSPACE
+from chaser_server.web import audit, schemas
+from chaser_server.web.appkeys import CONFIG, KEY, OUTSIDE, RATES, SERVICE, SESSION_ID, WORKSPACE
 from chaser_server.web.identity import actor_of, authenticate
 
 GONE_POLL_SECONDS = 0.25
@@ -35,10 +35,8 @@ async def create(request: web.Request) -> web.Response:
     creating = request.app[SERVICE].create(spec, workspace, wait_seconds=wait_seconds)
     session = await (_unless_gone(request, creating) if wait_seconds else creating)
     request[SESSION_ID] = session.id
-    actor, address = actor_of(request), request.remote or ""
-    await request.app[AUDIT].append(
-        workspace.id, "session_created", actor=actor, address=address, session_id=session.id, profile=profile
-    )
+    actor = actor_of(request)
+    await audit.note(request, workspace.id, "session_created", actor=actor, session_id=session.id, profile=profile)
     body = schemas.render_created(session, request.app[OUTSIDE].cdp_url(request, session.id))
     return web.json_response(body, status=201, headers={"Location": f"/v1/sessions/{session.id}"})
 

@@ -33,12 +33,20 @@ class RateLimits:
     def __init__(self, **per_minute: int) -> None:
         self._per_minute = per_minute
         self._times: dict[tuple[str, str], deque[float]] = {}
+        self._forget_at = -math.inf
+
+    @property
+    def users(self) -> int:
+        """How many are remembered, by kind and user."""
+        return len(self._times)
 
     def take(self, kind: str, user: str, now: float) -> None:
         """Count one request, or raise `RateLimited` with the whole seconds until the next one is allowed."""
         allowed = self._per_minute[kind]
         if not allowed:
             return
+        if now >= self._forget_at:
+            self._forget(now)
         times = self._times.setdefault((kind, user), deque())
         while times and times[0] <= now - MINUTE:
             times.popleft()
@@ -47,6 +55,7 @@ class RateLimits:
             raise RateLimited(f"more than {allowed} {kind} in a minute; next one in {wait} s", retry_after_seconds=wait)
         times.append(now)
 
-    def forget(self, now: float) -> None:
+    def _forget(self, now: float) -> None:
         """Drop the users who have asked for nothing within the last minute."""
+        self._forget_at = now + MINUTE
         self._times = {key: times for key, times in self._times.items() if times and times[-1] > now - MINUTE}

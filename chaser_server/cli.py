@@ -173,8 +173,10 @@ async def _doctor(options: argparse.Namespace, config: Config) -> int:
 
 async def _serve(options: argparse.Namespace, config: Config) -> int:
     from chaser_server.app import serving
+    from chaser_server.descriptors import allow_many
 
     logs.set_up(config.log)
+    allow_many()
     if refusal := doctor.refusal(await _examine(config, thorough=False)):
         raise MachineError(refusal)
     stop = _stop_on_signal()

@@ -17,6 +17,7 @@ from chaser_server.config import parse
 from chaser_server.errors import StorageFailed
 from chaser_server.model import utc_now
 from chaser_server.sessions.service import SessionService
+from chaser_server.store.audit import AuditLog
 from chaser_server.store.database import Database
 from chaser_server.store.sessions import SessionStore
 from chaser_server.store.workspaces import WorkspaceStore
@@ -314,6 +315,29 @@ async def test_a_key_is_valid_though_its_use_cannot_be_noted(
     monkeypatch.setattr(WorkspaceStore, "touch_key", full)
     assert (await fake_api.ask("GET", "/v1/sessions")).status == 200
     assert "the use of a key was not noted" in caplog.text
+
+
+async def test_what_cannot_be_written_into_the_audit_has_happened_all_the_same(
+    fake_api: Api, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def full(*_: object, **__: object) -> None:
+        raise StorageFailed("the database cannot be written: database or disk is full")
+
+    monkeypatch.setattr(AuditLog, "append", full)
+    await fake_api.create()
+    check(await fake_api.ask("POST", "/v1/sessions", key=""), 401, "unauthorized")
+    assert "request_refused by a stranger is missing in the audit" in caplog.text
+
+
+async def test_the_audit_of_refusals_tells_nobody_how_to_enter_a_session(fake_api: Api) -> None:
+    session = await fake_api.ready()
+    refused = await fake_api.ask("GET", f"/sessions/{session['id']}", headers={"Origin": "https://evil.example"})
+    check(refused, 403, "forbidden")
+    database = await Database.open(fake_api.data_dir / "chaser.db")
+    workspace = await WorkspaceStore(database).ensure_default()
+    event = (await AuditLog(database).latest(workspace.id, 1))[0]
+    await database.close()
+    assert event.detail == {"method": "GET", "path": "/sessions/{session_id}", "status": 403}
 
 
 async def raw(api: Api, request: bytes) -> tuple[int, dict[str, str], Any]:

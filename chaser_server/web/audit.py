@@ -1,4 +1,4 @@
-"""Who did what: written down by the handlers, and streamed as server-sent events (HTML Living Standard 9.2)."""
+"""GET /v1/audit/stream: who did what, as server-sent events (HTML Living Standard 9.2)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import re
 
 from aiohttp import web
 
-from chaser_server.errors import StorageFailed
 from chaser_server.model import AuditEvent
 from chaser_server.web.appkeys import AUDIT
 from chaser_server.web.identity import authenticate_cookie
@@ -24,16 +23,6 @@ _HEADERS = {
     "Cache-Control": "no-store",
     "X-Accel-Buffering": "no",  # nginx would hold events back until a buffer is full
 }
-
-log = logging.getLogger(__name__)
-
-
-async def note(request: web.Request, workspace_id: str, kind: str, *, actor: str, **detail: object) -> None:
-    """Write down what this request did or was refused. That has happened: a full disk undoes nothing of it."""
-    try:
-        await request.app[AUDIT].append(workspace_id, kind, actor=actor, address=request.remote or "", **detail)
-    except StorageFailed as error:
-        log.error("%s by %s is missing in the audit: %s", kind, actor or "a stranger", error.message)
 
 
 async def stream(request: web.Request) -> web.StreamResponse:

@@ -118,11 +118,7 @@ def _ids(request: web.Request) -> dict[str, object]:
 
 @web.middleware
 async def note_refusals(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Put refused requests into the audit: a bounded number, since a stranger decides how many there are.
-
-    Of the path only its pattern: a stranger decides how long it is, and a session's id, which opens its door, is not
-    for the readers of another workspace's audit.
-    """
+    """Put refused requests into the audit: a bounded number, since a stranger decides how many there are."""
     response = await handler(request)
     if response.status in _REFUSED and not response.prepared:
         workspace = request.get(WORKSPACE) or await request.app[DOORKEEPER].default_workspace()

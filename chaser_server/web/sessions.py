@@ -12,8 +12,8 @@ from chaser_server.errors import InvalidRequest
 from chaser_server.model import Page, SessionSpec
 from chaser_server.sessions.running import RunningSession
 from chaser_server.tokens import is_test_key
-from chaser_server.web import audit, schemas
-from chaser_server.web.appkeys import CONFIG, KEY, OUTSIDE, RATES, SERVICE, SESSION_ID, WORKSPACE
+from chaser_server.web import schemas
+from chaser_server.web.appkeys import AUDIT, CONFIG, KEY, OUTSIDE, RATES, SERVICE, SESSION_ID, WORKSPACE
 from chaser_server.web.identity import actor_of, authenticate
 from chaser_server.web.runner import Conversation
 

@@ -15,9 +15,7 @@ _QUIET_LOOKS = 60
 
 def tree(pid: int) -> list[int]:
     """`pid` and all of its living descendants, zombies included."""
-    parents = {
-        int(entry.name): int(stat[_PARENT]) for entry in Path("/proc").glob("[0-9]*") if (stat := _stat(entry))
-    }
+    parents = {int(entry.name): int(stat[_PARENT]) for entry in Path("/proc").glob("[0-9]*") if (stat := _stat(entry))}
     found = [pid]
     for one in found:
         found += [child for child, parent in parents.items() if parent == one]

@@ -14,12 +14,15 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 from aiohttp import web
-from playwright.async_api import Playwright, async_playwright
 
 from chaser_server.bench.processes import cpu_seconds, pss_megabytes, tree, until_quiet
 from chaser_server.bench.ways import BenchServer, Opened, Way, bare, server
+
+if TYPE_CHECKING:
+    from playwright.async_api import Playwright
 
 BARE = "bare"
 STAGES = ("create", "connect", "goto", "release")
@@ -80,6 +83,8 @@ Row = Stage | Idle | Ends
 
 async def measure(executable: str, scale: Scale = FULL, *, idle_seconds: float = IDLE_SECONDS) -> list[Row]:
     """Run everything once; idle sessions are looked at for `idle_seconds`."""
+    from playwright.async_api import async_playwright  # only here: its driver has no part in the server
+
     async with AsyncExitStack() as stack:
         page = await stack.enter_async_context(_site())
         playwright = await stack.enter_async_context(async_playwright())

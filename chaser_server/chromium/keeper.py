@@ -140,10 +140,10 @@ class PageKeeper:
         elif event.method == "Target.detachedFromTarget":
             self._sessions.pop(event.params["sessionId"], None)
             self._pages = [each for each in self._pages if each != event.params["sessionId"]]
-        elif event.method == "Target.targetInfoChanged" and self._profile.mobile:
+        elif event.method == "Target.targetInfoChanged" and self._emulates:
             target_id = event.params["targetInfo"]["targetId"]
             for session_id in [each for each, dressed in self._sessions.items() if dressed == target_id]:
-                self._spawn(self._repeat_platform(session_id))
+                self._spawn(self._repeat(session_id))
 
     async def _attach(self) -> None:
         """Have a CDP session with every page from now on."""
@@ -188,10 +188,12 @@ class PageKeeper:
         with contextlib.suppress(*_GONE):
             await self._devtools.call("Runtime.runIfWaitingForDebugger", None, session_id)
 
-    async def _repeat_platform(self, session_id: str) -> None:
-        """Say `navigator.platform` again: when a page changes its process, any other client's session unsays it."""
+    async def _repeat(self, session_id: str) -> None:
+        """Say again what any other client's session unsays when a page changes its process."""
+        calls = [("Emulation.setNavigatorOverrides", {"platform": NAVIGATOR_PLATFORM})] if self._profile.mobile else []
+        calls += [_touch_from_mouse(True)] if self._profile.touch else []
         with contextlib.suppress(*_GONE):
-            await self._devtools.call("Emulation.setNavigatorOverrides", {"platform": NAVIGATOR_PLATFORM}, session_id)
+            await asyncio.gather(*(self._devtools.call(method, params, session_id) for method, params in calls))
 
     async def _dress_all(self) -> None:
         await asyncio.gather(*(self._dress(session_id) for session_id in tuple(self._sessions)))

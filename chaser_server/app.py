@@ -3,31 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import fcntl
 import hashlib
 import ipaddress
 import logging
+import os
 import socket
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from aiohttp import web
 
-from chaser_server.chromium.find import find_chromium
+from chaser_server.chromium.find import find_chromium, find_headless_shell
 from chaser_server.chromium.profiles import Devices, Profile, load_devices, resolve
 from chaser_server.chromium.version import chrome_major
-from chaser_server.config import Config
+from chaser_server.config import Config, LimitsConfig
 from chaser_server.egress.dial import is_this_machine
 from chaser_server.egress.policy import Policy, Rules, is_loopback
 from chaser_server.egress.upstream import Upstream, UpstreamPool
 from chaser_server.errors import ConfigError, MachineError
+from chaser_server.limits import sessions_for
+from chaser_server.machine import measure
 from chaser_server.model import utc_now
-from chaser_server.sandbox import orphans
+from chaser_server.sandbox import bundle, orphans
 from chaser_server.sandbox.process import Walls
 from chaser_server.sessions.bookkeeper import Bookkeeper
 from chaser_server.sessions.housekeeper import Housekeeper
@@ -42,7 +47,8 @@ from chaser_server.store.secrets import load_secret
 from chaser_server.store.sessions import SessionStore
 from chaser_server.store.usage import UsageStore
 from chaser_server.store.workspaces import WorkspaceStore
-from chaser_server.substrate.local import LocalSubstrate
+from chaser_server.substrate.maker import Executable, LocalMaker
+from chaser_server.substrate.pool import Pool, shelf_sizes
 from chaser_server.substrate.rehearsal import RehearsalSubstrate
 from chaser_server.tokens import is_key, new_key
 from chaser_server.web.links import LINK_LIFE
@@ -70,6 +76,7 @@ class Server:
 
     url: str
     service: SessionService
+    pool: Pool
     first_key: str | None
     sign_in_url: str
 
@@ -92,14 +99,14 @@ async def serving(config: Config, *, imported_key: str = "") -> AsyncIterator[Se
         first_key = await _first_key(workspaces, imported_key)
         listener = stack.enter_context(_listen(*config.server.address))
         upstreams, refusals = _upstreams(config), Counter[str]()
-        substrate = await _local_substrate(config, data_dir, listener, upstreams, refusals)
-        stack.push_async_callback(substrate.close)
+        pool = await _local_substrate(config, data_dir, listener, upstreams=upstreams, refusals=refusals)
+        stack.push_async_callback(pool.close)
         service = SessionService(
             store=store,
             audit=audit,
-            substrate=substrate,
-            rehearsal=RehearsalSubstrate(substrate.profiles),
-            limits=config.limits,
+            substrate=pool,
+            rehearsal=RehearsalSubstrate(pool.profiles),
+            limits=_sized(config.limits),
         )
         if orphaned := await service.recover():
             log.warning("closed %d sessions that an earlier start left open", orphaned)
@@ -114,6 +121,7 @@ async def serving(config: Config, *, imported_key: str = "") -> AsyncIterator[Se
             signer=signer,
             upstreams=upstreams,
             refusals=refusals,
+            pool=pool,
         )
         stack.push_async_callback(_in_time, service.settle, _LAST_WORDS_SECONDS)  # what leaving clients still note
         runner = Runner(application)
@@ -123,21 +131,26 @@ async def serving(config: Config, *, imported_key: str = "") -> AsyncIterator[Se
         housekeeper = Housekeeper(retention=Retention(database), config=config.retention)
         await stack.enter_async_context(every(HOUSEKEEPING_SECONDS, housekeeper.round, name="housekeeper"))
         await stack.enter_async_context(every(config.metering.flush_seconds, bookkeeper.flush, name="bookkeeper"))
-        stack.push_async_callback(_in_time, service.drain, config.server.drain_seconds)
+        stack.callback(audit.end)
+        stack.push_async_callback(_in_time, partial(_drain, service, pool), config.server.drain_seconds)
         await web.SockSite(runner, listener).start()
         url = _url(listener)
         (data_dir / URL_NAME).write_text(url, encoding="utf-8")
         stack.callback((data_dir / URL_NAME).unlink, missing_ok=True)
         default = await workspaces.ensure_default()
-        yield Server(
-            url=url, service=service, first_key=first_key, sign_in_url=sign_in_url(config, signer, default.id, url)
-        )
+        pool.start()
+        sign_in = sign_in_url(config, signer, default.id, url)
+        yield Server(url=url, service=service, pool=pool, first_key=first_key, sign_in_url=sign_in)
 
 
 def sign_in_url(config: Config, signer: Signer, workspace_id: str, url: str) -> str:
     """A link that signs one browser in to the dashboard of a workspace, once, within a quarter of an hour."""
     token = signer.sign_link(workspace_id, utc_now() + LINK_LIFE)
     return f"{config.server.public_url.rstrip('/') or url}/dashboard/login?token={token}"
+
+
+async def _drain(service: SessionService, pool: Pool) -> None:
+    await asyncio.gather(service.drain(), pool.empty())
 
 
 async def _in_time(work: Callable[[], Awaitable[None]], seconds: float) -> None:
@@ -166,9 +179,25 @@ async def _local_substrate(
     config: Config,
     data_dir: Path,
     listener: socket.socket,
+    *,
     upstreams: UpstreamPool | None,
     refusals: Counter[str],
-) -> LocalSubstrate:
+) -> Pool:
+    return Pool(
+        await _local_maker(config, data_dir, listener, upstreams=upstreams, refusals=refusals),
+        sizes=shelf_sizes(config.pool, config.profiles),
+        max_age_seconds=config.pool.max_age_seconds,
+    )
+
+
+async def _local_maker(
+    config: Config,
+    data_dir: Path,
+    listener: socket.socket,
+    *,
+    upstreams: UpstreamPool | None,
+    refusals: Counter[str],
+) -> LocalMaker:
     isolated = config.sandbox.isolation == "bwrap"
     walls = Walls(
         isolated=isolated,
@@ -176,15 +205,17 @@ async def _local_substrate(
         python=SYSTEM_PYTHON if isolated else sys.executable,  # a virtual environment is not in the sandbox
         user=config.sandbox.user,
         scratch_max_bytes=config.sandbox.scratch_max_bytes,
+        doorman_folder=None if isolated and os.access(SYSTEM_PYTHON, os.X_OK) else bundle.doorman_folder(),
     )
     # Two servers may share a machine but not a data directory, so its path names what belongs to this one.
     instance = f"chaser-{hashlib.sha256(str(data_dir.resolve()).encode()).hexdigest()[:16]}"
     if killed := await asyncio.to_thread(orphans.clean_up, instance):
         log.warning("ended %d processes that an earlier start left behind", killed)
     user = walls.outer_user()
-    executable = find_chromium(config.browser.executable, uid=None if user is None else user[0])
+    executables = await _executables(config, data_dir, uid=None if user is None else user[0])
     host, port = listener.getsockname()[:2]
-    is_public = not ipaddress.ip_address(host).is_loopback
+    behind_proxy = bool(config.server.public_url or config.server.trusted_proxies)  # which others come through
+    is_public = behind_proxy or not ipaddress.ip_address(host).is_loopback
     policy = Policy(
         is_public=is_public,
         is_own_address=is_this_machine if is_public else is_loopback,
@@ -192,11 +223,10 @@ async def _local_substrate(
         block=_rules("egress.block", config.egress.block),
         own_ports=lambda: {port},
     )
-    return LocalSubstrate(
+    return LocalMaker(
         config=config.browser,
         preview=config.preview,
-        executable=executable.path,
-        chrome_major=await chrome_major(executable.path, data_dir),
+        executables=executables,
         profiles=await _profiles(config, data_dir),
         walls=walls,
         policy=policy,
@@ -205,6 +235,24 @@ async def _local_substrate(
         refusals=refusals,
         instance=instance,
     )
+
+
+async def _executables(config: Config, data_dir: Path, *, uid: int | None) -> dict[str, Executable]:
+    """The browsers of this machine; the small one may be missing. Raises `MachineError` without Chromium."""
+    found = {"chromium": find_chromium(config.browser.executable, uid=uid)}
+    with contextlib.suppress(MachineError):
+        found["headless-shell"] = find_headless_shell(uid=uid)
+    return {kind: Executable(one.path, await chrome_major(one.path, data_dir)) for kind, one in found.items()}
+
+
+def _sized(limits: LimitsConfig) -> LimitsConfig:
+    """Limits whose `auto` has become a number."""
+    if limits.max_sessions != "auto":
+        return limits
+    here = measure()
+    most = sessions_for(memory_bytes=here.memory_bytes, cores=here.cores)
+    log.info("at most %d sessions: %.1f GiB of memory, %g cores", most, here.memory_bytes / 2**30, here.cores)
+    return replace(limits, max_sessions=most)
 
 
 def _rules(key: str, entries: Sequence[str]) -> Rules:

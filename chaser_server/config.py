@@ -14,7 +14,7 @@ import typing
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, Union
+from typing import Any, Literal, Union
 
 from chaser_server.errors import ConfigError
 
@@ -109,6 +109,7 @@ class UpstreamConfig:
 class ProfileConfig:
     """One kind of browser a client may ask for by name."""
 
+    browser: str = _setting("chromium", choices=("chromium", "headless-shell"))
     device: str = ""
     width: int = _setting(1280, low=200, high=7680)
     height: int = _setting(720, low=200, high=4320)
@@ -118,6 +119,15 @@ class ProfileConfig:
     region: str = ""
     max_egress_bytes: int = _setting(0, low=0)
     extra_args: tuple[str, ...] = ()
+    pool: int = _setting(0, low=0, high=100)
+
+
+@dataclass(frozen=True, slots=True)
+class PoolConfig:
+    """Browsers that stand ready before anybody asks for one."""
+
+    size: int = _setting(1, low=0, high=100)
+    max_age_seconds: float = _setting(600.0, low=1, high=_YEAR_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +135,7 @@ class LimitsConfig:
     """How much one workspace, and all of them together, may have open."""
 
     concurrent_sessions: int = _setting(10, low=0)
-    max_sessions: int = _setting(0, low=0)
+    max_sessions: int | Literal["auto"] = _setting(0, low=0)
     idle_seconds: float = _setting(300.0, low=1, high=_YEAR_SECONDS)
     egress_budget_bytes: int = _setting(0, low=0)
     creates_per_minute: int = _setting(0, low=0)
@@ -184,7 +194,8 @@ class MeteringConfig:
 
 
 def _builtin_profiles() -> dict[str, ProfileConfig]:
-    return {"default": ProfileConfig(), "mobile": ProfileConfig(device="Pixel 7")}
+    light = ProfileConfig(browser="headless-shell")
+    return {"default": ProfileConfig(), "mobile": ProfileConfig(device="Pixel 7"), "light": light}
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +205,7 @@ class Config:
     server: ServerConfig = field(default_factory=ServerConfig)
     log: LogConfig = field(default_factory=LogConfig)
     browser: BrowserConfig = field(default_factory=BrowserConfig)
+    pool: PoolConfig = field(default_factory=PoolConfig)
     sandbox: SandboxConfig = field(default_factory=SandboxConfig)
     limits: LimitsConfig = field(default_factory=LimitsConfig)
     cdp: CdpConfig = field(default_factory=CdpConfig)
@@ -316,6 +328,8 @@ def _convert(value: Any, kind: Any) -> Any:
     if typing.get_origin(kind) is tuple:
         is_strings = isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
         return tuple(value) if is_strings else None
+    if typing.get_origin(kind) is Literal:
+        return value if isinstance(value, str) and value in typing.get_args(kind) else None
     if kind is float and type(value) is int:
         return float(value)
     return value if type(value) is kind else None
@@ -338,6 +352,8 @@ def _check_allowed(value: Any, known: Field[Any], key: str) -> None:
 def _describe(kind: Any) -> str:
     if typing.get_origin(kind) is tuple:
         return "a list of strings"
+    if typing.get_origin(kind) is Literal:
+        return " or ".join(map(repr, typing.get_args(kind)))
     return {int: "a whole number", float: "a number", str: "a string", bool: "true or false"}.get(kind, str(kind))
 
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from chaser_server.chromium.find import INSTALLED_BROWSERS, find_chromium
+from chaser_server.chromium.find import INSTALLED_BROWSERS, find_chromium, find_headless_shell
 from chaser_server.errors import MachineError
 
 CLIENTS = Path(__file__).resolve().parents[1] / "tests" / "clients"
@@ -134,7 +134,9 @@ def server_needs(machine: Machine) -> list[Need]:
         Need("bubblewrap", lambda: machine.which("bwrap"), ("bubblewrap",)),
         Need("setpriv", lambda: machine.which("setpriv"), ("util-linux",), required=machine.root),
         Need("system Python", lambda: _file("/usr/bin/python3"), ("python3",)),
+        Need("libatomic", _libatomic, ("libatomic1",)),  # for Playwright's driver, which knows the phones
         browser,
+        Need("headless shell", partial(_headless_shell, machine), ("chromium-headless-shell",), required=False),
         Need("fonts", lambda: _font(""), ("fonts-liberation",), required=False),
         Need("Chinese, Japanese and Korean fonts", lambda: _font("cjk|wqy|fallback|gothic|mincho|unifont"),
              ("fonts-wqy-microhei",), required=False),
@@ -159,19 +161,20 @@ def _browser_need(machine: Machine) -> Need:
 
 def dev_needs(machine: Machine) -> list[Need]:
     """List what the tests need besides: Node, the JavaScript clients (their own scripts and downloads stay off), and
-    the upstream proxies that egress is tested with."""
+    the proxies that egress is tested with, and the one that the server is tested behind."""
     without_browsers = {"PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD": "1", "PUPPETEER_SKIP_DOWNLOAD": "1"}
     npm = ("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
     node = Need("Node", lambda: _node(machine), command=(sys.executable, "-m", "pip", "install", "-q", NODE_WHEEL))
     curl = Need("curl", lambda: machine.which("curl"), ("curl",))
     clients = Need("test clients", _clients, command=npm, environ=without_browsers, folder=CLIENTS)
     peers = [
-        Need(command, partial(machine.which, command), (package,))
+        Need(command, partial(_server_program, machine, command), (package,))
         for command, package in (
             ("tinyproxy", "tinyproxy-bin"),
             ("microsocks", "microsocks"),
             ("stunnel4", "stunnel4"),
             ("openssl", "openssl"),
+            ("nginx", "nginx-light"),
         )
     ]
     return [curl, *peers, node, clients] if CLIENTS.is_dir() else [curl, *peers, node]
@@ -231,11 +234,30 @@ def _run(step: Step, say: Callable[[str], None], machine: Machine) -> None:
             say(f"           {line}")
 
 
+def _headless_shell(machine: Machine) -> str:
+    """For sessions of the `light` profile; Playwright's browsers bring one along."""
+    try:
+        return str(find_headless_shell(uid=_stranger() if machine.root else None, environ=machine.environ).path)
+    except MachineError:
+        return ""
+
+
 def _stranger() -> int:
     try:
         return pwd.getpwnam("nobody").pw_uid
     except KeyError:
         return 65534
+
+
+def _server_program(machine: Machine, command: str) -> str:
+    """Where a daemon is; an ordinary user's PATH may leave /usr/sbin out."""
+    return machine.which(command) or _file(f"/usr/sbin/{command}")
+
+
+def _libatomic() -> str:
+    folders = (Path("/usr/lib"), Path("/usr/lib64"), Path("/lib"))
+    places = (path for folder in folders for path in (folder, *folder.glob("*-linux-*")))
+    return next((str(place / "libatomic.so.1") for place in places if (place / "libatomic.so.1").exists()), "")
 
 
 def _file(path: str) -> str:

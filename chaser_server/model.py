@@ -190,6 +190,14 @@ class UsageRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Actor:
+    """Who does something: a key's prefix, `dashboard`, `command line` or `server`, and from which address."""
+
+    name: str
+    address: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class AuditEvent:
     """Something that somebody did, or was refused. `actor` is a key's prefix, `dashboard`, `server` or empty."""
 

@@ -37,6 +37,11 @@ def is_test_key(text: str) -> bool:
     return text.startswith("cha_test_")
 
 
+def key_mode(key: str) -> str:
+    """`live` or `test`, of a key or its prefix."""
+    return "test" if is_test_key(key) else "live"
+
+
 def key_hash(key: str) -> str:
     """What is stored of a key. A plain SHA-256 is enough: the key has 256 random bits, so it cannot be guessed."""
     return hashlib.sha256(key.encode()).hexdigest()

@@ -22,7 +22,8 @@ async def served(data_dir: Path, tables: dict[str, dict[str, Any]]) -> AsyncIter
     from chaser_server.app import serving
 
     server_table = {"listen": "127.0.0.1:0", "data_dir": str(data_dir), **tables.get("server", {})}
-    config: Config = parse({**tables, "server": server_table})
+    pool_table = tables.get("pool", {"size": 0})  # so that what a test sees are its own browsers
+    config: Config = parse({**tables, "server": server_table, "pool": pool_table})
     async with serving(config) as server, Api(server.url, server.first_key or "", data_dir) as api:
         yield api
 

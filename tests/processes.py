@@ -18,6 +18,8 @@ from tests.api import Api
 ROOT = Path(chaser_server.__file__).parent.parent
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
 PATIENCE_SECONDS = 20
+NO_POOL = "\n[pool]\nsize = 0\n"
+"""So that the processes a test counts are those of its own sessions."""
 
 
 @dataclass(frozen=True)
@@ -148,11 +150,11 @@ def command(data_dir: Path, *flags: str, config: str) -> list[str]:
     argv = [sys.executable, "-m", "chaser_server", "--data-dir", str(data_dir)]
     if "--listen" not in flags:
         argv += ["--listen", "127.0.0.1:0"]
-    if config:
-        path = data_dir.parent / "test.toml"
-        path.write_text(config)
-        argv += ["--config", str(path)]
-    return [*argv, *flags]
+    if "[pool]" not in config:
+        config += NO_POOL
+    path = data_dir.parent / "test.toml"
+    path.write_text(config)
+    return [*argv, "--config", str(path), *flags]
 
 
 async def _collect(stream: asyncio.StreamReader, output: list[str]) -> None:

@@ -116,7 +116,7 @@ class Page:
         self._last_id += 1
         self._asked[self._last_id] = answered = asyncio.get_running_loop().create_future()
         await self._ws.send_json({"id": self._last_id, "method": method, "params": params})
-        answer = await asyncio.wait_for(asyncio.shield(answered), 20)
+        answer = await asyncio.wait_for(asyncio.shield(answered), 10)
         assert "error" not in answer, answer
         return answer["result"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Mapping
 
 from chaser_server.errors import LaunchFailed, SubstrateUnavailable
 from chaser_server.model import ByteCount, LedgerRow
@@ -38,6 +39,9 @@ class FakeBrowser:
     async def fetch_devtools(self, method: str, path: str) -> tuple[int, str, bytes]:
         raise SubstrateUnavailable("a browser of nothing has no DevTools")
 
+    def client_came(self) -> None:
+        pass
+
     def client_left(self) -> None:
         self.clients_left += 1
 
@@ -62,9 +66,11 @@ class FakeBrowser:
 
 
 class FakeSubstrate:
-    """Launches at once, and well."""
+    """Launches at once, and well. It has no pool: every launch is its own."""
 
+    ready = taken = hastened = cold = 0
     profiles = frozenset({"default", "mobile"})
+    unavailable: Mapping[str, str] = {"light": "its browser is not on this machine"}
 
     def __init__(self) -> None:
         self.browsers: list[FakeBrowser] = []
@@ -73,6 +79,12 @@ class FakeSubstrate:
     async def launch(self, profile: str, *, egress: ByteCount, on_event: OnEvent) -> FakeBrowser:
         on_event("launched", {"pid": 1})
         return self._make(egress)
+
+    def start(self) -> None:
+        pass
+
+    async def empty(self) -> None:
+        pass
 
     async def close(self) -> None:
         pass

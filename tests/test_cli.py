@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from chaser_server.cli import main
+from chaser_server.store.audit import AuditLog
+from chaser_server.store.database import Database
+from chaser_server.store.workspaces import WorkspaceStore
 from chaser_server.tokens import is_key
 
 
@@ -37,7 +41,7 @@ def test_a_created_key_is_printed_alone_and_listed_without_its_secret(shell: She
     _, table, _ = shell("keys", "list")
     assert secret.strip() not in table
     head, row = table.splitlines()
-    assert head.split() == ["id", "prefix", "name", "workspace", "created", "revoked"]
+    assert head.split() == ["id", "prefix", "name", "workspace", "created", "last", "used", "revoked"]
     assert row.split()[1:4] == [secret[:16], "ci", "default"]
     assert row.split()[-1] == "-"
 
@@ -75,3 +79,49 @@ def test_what_cannot_be_done_is_said_in_one_line(shell: Shell, words: tuple[str,
     assert (status, out) == (1, "")
     assert err.startswith(f"chaser-server: {message}")
     assert err.count("\n") == 1
+
+
+def test_a_rotated_key_leaves_its_name_and_kind_to_the_next(shell: Shell) -> None:
+    _, secret, _ = shell("keys", "create", "ci", "--mode", "test")
+    status, successor, _ = shell("keys", "rotate", secret[:16], "--grace-days", "0")
+    assert status == 0
+    assert is_key(successor.strip())
+    assert successor.startswith("cha_test_")
+    old, new = (line.split() for line in shell("keys", "list")[1].splitlines()[1:])
+    assert (old[1], new[1], new[2]) == (secret[:16], successor[:16], "ci")
+    assert old[-1].endswith("Z")
+    assert new[-1] == "-"
+
+
+@pytest.mark.parametrize("days", ["31", "-1", "week"])
+def test_a_grace_has_bounds(shell: Shell, days: str) -> None:
+    with pytest.raises(SystemExit):
+        shell("keys", "rotate", "key_x", "--grace-days", days)
+
+
+def test_a_workspace_can_have_limits_of_its_own(shell: Shell) -> None:
+    shell("workspaces", "create", "team")
+    assert shell("workspaces", "limit", "team", "--concurrent-sessions", "3")[0] == 0
+    assert shell("workspaces", "list")[1].splitlines()[2].split()[-2:] == ["3", "server's"]
+    assert shell("workspaces", "limit", "team", "--egress-budget-bytes", "5")[0] == 0
+    assert shell("workspaces", "list")[1].splitlines()[2].split()[-2:] == ["server's", "5"]
+
+
+def test_what_commands_do_is_in_the_audit(shell: Shell, tmp_path: Path) -> None:
+    _, secret, _ = shell("keys", "create", "ci")
+    _, successor, _ = shell("keys", "rotate", secret[:16])
+    shell("keys", "revoke", successor[:16])
+
+    async def audit() -> list[tuple[str, str, object]]:
+        database = await Database.open(tmp_path / "data" / "chaser.db")
+        workspace = await WorkspaceStore(database).ensure_default()
+        events = await AuditLog(database).latest(workspace.id, 10)
+        await database.close()
+        return [(event.kind, event.actor, event.detail["key"]) for event in events]
+
+    who = "command line"
+    assert asyncio.run(audit()) == [
+        ("key_created", who, secret[:16]),
+        ("key_rotated", who, secret[:16]),
+        ("key_revoked", who, successor[:16]),
+    ]

@@ -13,14 +13,14 @@ import chaser_server
 
 PACKAGE = Path(chaser_server.__file__).parent
 LAYERS = [
-    ["__main__", "cli", "doctor", "install", "bench", "testing"],
+    ["__main__", "cli", "commands", "doctor", "install", "bench", "testing"],
     ["app"],
     ["web"],
     ["sessions"],
     ["substrate"],
     ["sandbox", "chromium", "display", "egress", "relay", "live"],
     ["store"],
-    ["model", "errors", "config", "lifecycle", "limits", "tokens", "logs", "signing", "obstacles", "ports"],
+    ["model", "errors", "config", "lifecycle", "limits", "machine", "tokens", "logs", "signing", "obstacles", "ports"],
 ]
 DOORS, MACHINES, GROUND = LAYERS[0], LAYERS[5], LAYERS[-1]
 HEIGHT = {room: -number for number, rooms in enumerate(LAYERS) for room in rooms}

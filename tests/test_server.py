@@ -118,6 +118,7 @@ async def test_a_killed_browser_is_substrate_down_for_clients_and_in_the_timelin
         assert (found["status"], found["ended_reason"]) == ("closed", "substrate_down")
         detail = await ending(server.api, session["id"])
         assert detail["exit_code"] == 128 + signal.SIGKILL
+        assert (detail["signal"], detail["out_of_memory"]) == ("SIGKILL", False)
         assert "DevTools listening on" in detail["stderr_tail"]
         await until(lambda: not descendants(server.pid), "the rest of the session is gone, too")
 

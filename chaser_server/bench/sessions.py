@@ -38,8 +38,8 @@ class Stage:
 
 
 @asynccontextmanager
-async def server(*flags: str) -> AsyncIterator[tuple[str, str]]:
-    """A server in a process of its own; yields its URL and a key."""
+async def server(*flags: str) -> AsyncIterator[tuple[str, str, int]]:
+    """A server in a process of its own; yields its URL, a key and its process id."""
     key = new_key()
     with tempfile.TemporaryDirectory(prefix="chaser-bench-") as data_dir:
         process = await asyncio.create_subprocess_exec(
@@ -49,7 +49,7 @@ async def server(*flags: str) -> AsyncIterator[tuple[str, str]]:
             env={**os.environ, "CHASER_KEY": key},
         )
         try:
-            yield await asyncio.wait_for(_ready_url(process), READY_SECONDS), key
+            yield await asyncio.wait_for(_ready_url(process), READY_SECONDS), key, process.pid
         finally:
             process.terminate()
             await process.wait()
@@ -75,7 +75,7 @@ async def measure(rounds: int = ROUNDS) -> list[Stage]:
         times.setdefault(stage, []).append((perf_counter() - began) * 1000)
         return result
 
-    async with server() as (url, key), _client(key) as http, async_playwright() as playwright:
+    async with server() as (url, key, _), _client(key) as http, async_playwright() as playwright:
         for _ in range(rounds + 1):
             session = await timed("create (201)", _json(http.post, f"{url}/v1/sessions"))
             path = f"{url}/v1/sessions/{session['id']}"

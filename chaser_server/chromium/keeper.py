@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import Coroutine
 from typing import Any
 
 from chaser_server.chromium.cdp import CdpError, Event
@@ -22,7 +22,7 @@ from chaser_server.chromium.profiles import Profile
 _ONLY_PAGES = [{"type": "page", "exclude": False}]
 # A client's disconnect reaches Chromium at some moment behind ours; dressing is idempotent, so do it more than once.
 _AGAIN_SECONDS = (0.05, 0.3, 1.0)
-_FOCUS_SECONDS = 0.5
+_PAGE_SECONDS = 0.5  # a page with an open alert does not answer until that is closed
 _GONE = (CdpError, ConnectionError, TimeoutError)
 
 
@@ -35,8 +35,12 @@ class PageKeeper:
         self._version = ""
         self._user_agent: str | None = None
         self._context = ""
+        self._emulates = profile.mobile or profile.touch
+        self._attaches = False
+        self._pages: list[str] = []  # our CDP session ids, of every page, the newest last
         self._sessions: dict[str, str] = {}  # our CDP session id -> target id, of pages to be dressed
         self._tasks: set[asyncio.Task[None]] = set()
+        self._repeating: asyncio.Task[None] | None = None
 
     async def open(self, path: str) -> str:
         """Connect and dress what is there; returns the user agent that pages see."""
@@ -46,11 +50,8 @@ class PageKeeper:
         self._user_agent = self._profile.user_agent(int(self._version.partition(".")[0]))
         targets = (await self._devtools.call("Target.getTargets"))["targetInfos"]
         self._context = next((target["browserContextId"] for target in targets if target["type"] == "page"), "")
-        if self._profile.mobile or self._profile.touch:
-            await self._devtools.call(
-                "Target.setAutoAttach",
-                {"autoAttach": True, "waitForDebuggerOnStart": False, "flatten": True, "filter": _ONLY_PAGES},
-            )
+        if self._emulates:
+            await self._attach()
         if not self._profile.headless:
             await self._devtools.call("Target.setDiscoverTargets", {"discover": True, "filter": _ONLY_PAGES})
         await self._settle()
@@ -59,27 +60,65 @@ class PageKeeper:
     def client_left(self) -> None:
         """Another client has disconnected and may have taken our emulation with it: put it back."""
         if self._sessions:
-            self._spawn(self._dress_all_again())
+            self._stop_repeating()
+            self._repeating = self._spawn(self._dress_all_again())
+
+    def client_came(self) -> None:
+        """Another client has connected: what is still to be put back is put back now, not over what it will do."""
+        if self._repeating is not None and not self._repeating.done():
+            self._stop_repeating()
+            self._spawn(self._dress_all())
 
     async def capture(self) -> bytes:
         """A PNG of the page in front, as Chromium draws it. For browsers without a screen."""
-        async with self._front_page() as session_id:
-            picture = await self._devtools.call("Page.captureScreenshot", {"format": "png"}, session_id)
+        session_id = await self.front_page()
+        picture = await self._devtools.call("Page.captureScreenshot", {"format": "png"}, session_id)
         return base64.b64decode(picture["data"])
 
     async def insert_text(self, text: str) -> None:
         """Put text into whatever has the focus, as an input method would. A page that cannot take it does not."""
-        with contextlib.suppress(*_GONE):
-            async with self._front_page() as session_id:
-                await self._devtools.call("Input.insertText", {"text": text}, session_id)
+        await self._tell_page("Input.insertText", {"text": text})
 
     async def dispatch_touch(self, action: str, points: tuple[tuple[int, int, int], ...]) -> None:
-        """Several fingers on the page in front: (id, x, y) of those that are down."""
-        touches = [{"id": number, "x": x, "y": y} for number, x, y in points] if action in ("start", "move") else []
-        params = {"type": f"touch{action.capitalize()}", "touchPoints": touches}
+        """Fingers on the page in front, as (id, x, y): for `start` and `move` all that are down, else those to lift."""
         with contextlib.suppress(*_GONE):
-            async with self._front_page() as session_id:
+            session_id = await self.front_page()
+            async with asyncio.timeout(_PAGE_SECONDS):
+                # Chromium takes CSS pixels here, which on a phone are larger or smaller while the page is zoomed.
+                metrics = await self._devtools.call("Page.getLayoutMetrics", None, session_id)
+                zoom = metrics["cssVisualViewport"]["scale"] or 1
+                touches = [{"id": number, "x": x / zoom, "y": y / zoom} for number, x, y in points]
+                params = {"type": f"touch{action.capitalize()}", "touchPoints": touches if action != "cancel" else []}
                 await self._devtools.call("Input.dispatchTouchEvent", params, session_id)
+
+    async def cancel_emulated_touch(self) -> None:
+        """Take the finger away that the mouse plays, with a touchcancel; its release is then heard by nobody."""
+        for enabled in (False, True):
+            await self._tell_page(*_touch_from_mouse(enabled))
+
+    def lift_fingers(self) -> None:
+        """Cancel what `dispatch_touch` has put down, without waiting."""
+        self._spawn(self.dispatch_touch("cancel", ()))
+
+    async def front_page(self) -> str:
+        """Our CDP session with the page that has the focus; without a screen, else the newest.
+
+        Raises `CdpError` when there is none, as while a dialog has the focus.
+        """
+        await self._attach()
+        asked = [asyncio.create_task(self._focused(session_id), name="focus") for session_id in reversed(self._pages)]
+        try:
+            for answer in asyncio.as_completed(asked, timeout=_PAGE_SECONDS):
+                if session_id := await answer:
+                    return session_id
+        except TimeoutError:
+            pass
+        finally:
+            for question in asked:
+                question.cancel()
+        if self._profile.headless and self._pages:
+            return self._pages[-1]
+        raise CdpError("no page has the focus")
 
     async def close(self) -> None:
         """Stop keeping, and close the connection."""
@@ -93,44 +132,41 @@ class PageKeeper:
             self._spawn(self._enlarge(event.params["targetInfo"]["targetId"]))
         elif event.method == "Target.attachedToTarget":
             target = event.params["targetInfo"]
-            if target.get("browserContextId") == self._context:
+            self._pages.append(event.params["sessionId"])
+            if self._emulates and target.get("browserContextId") == self._context:
                 self._sessions[event.params["sessionId"]] = target["targetId"]
                 self._spawn(self._dress(event.params["sessionId"]))
         elif event.method == "Target.detachedFromTarget":
             self._sessions.pop(event.params["sessionId"], None)
+            self._pages = [each for each in self._pages if each != event.params["sessionId"]]
         elif event.method == "Target.targetInfoChanged" and self._profile.mobile:
             target_id = event.params["targetInfo"]["targetId"]
             for session_id in [each for each, dressed in self._sessions.items() if dressed == target_id]:
                 self._spawn(self._repeat_platform(session_id))
 
-    @contextlib.asynccontextmanager
-    async def _front_page(self) -> AsyncIterator[str]:
-        """Our CDP session with the page that has the focus, or else the newest. Raises `CdpError` without any."""
-        targets = (await self._devtools.call("Target.getTargets", {"filter": _ONLY_PAGES}))["targetInfos"]
-        attached: list[str] = []
-        try:
-            for target in targets:
-                attach = {"targetId": target["targetId"], "flatten": True}
-                attached.append((await self._devtools.call("Target.attachToTarget", attach))["sessionId"])
-                if len(targets) == 1 or await self._has_focus(attached[-1]):
-                    yield attached[-1]
-                    return
-            if not attached:
-                raise CdpError("no page is open")
-            yield attached[0]
-        finally:
-            for session_id in attached:
-                with contextlib.suppress(*_GONE):
-                    await self._devtools.call("Target.detachFromTarget", {"sessionId": session_id})
+    async def _attach(self) -> None:
+        """Have a CDP session with every page from now on."""
+        if not self._attaches:
+            self._attaches = True
+            await self._devtools.call(
+                "Target.setAutoAttach",
+                {"autoAttach": True, "waitForDebuggerOnStart": False, "flatten": True, "filter": _ONLY_PAGES},
+            )
 
-    async def _has_focus(self, session_id: str) -> bool:
+    async def _tell_page(self, method: str, params: dict[str, Any]) -> None:
+        """Call a method of the page in front; one that cannot take it does not."""
+        with contextlib.suppress(*_GONE):
+            session_id = await self.front_page()
+            async with asyncio.timeout(_PAGE_SECONDS):
+                await self._devtools.call(method, params, session_id)
+
+    async def _focused(self, session_id: str) -> str:
+        """The session again if its page has the focus, else nothing."""
         question = {"expression": "document.hasFocus()", "returnByValue": True}
-        try:
-            async with asyncio.timeout(_FOCUS_SECONDS):  # a page with an open alert does not answer
-                answer = await self._devtools.call("Runtime.evaluate", question, session_id)
-        except TimeoutError:
-            return False
-        return bool(answer["result"].get("value"))
+        with contextlib.suppress(*_GONE):
+            answer = await self._devtools.call("Runtime.evaluate", question, session_id)
+            return session_id if answer["result"].get("value") else ""
+        return ""
 
     async def _enlarge(self, target_id: str) -> None:
         """Make a page's window full screen, so that page (x, y) is screen (x, y)."""
@@ -151,12 +187,19 @@ class PageKeeper:
         with contextlib.suppress(*_GONE):
             await self._devtools.call("Emulation.setNavigatorOverrides", {"platform": NAVIGATOR_PLATFORM}, session_id)
 
+    async def _dress_all(self) -> None:
+        await asyncio.gather(*(self._dress(session_id) for session_id in tuple(self._sessions)))
+
     async def _dress_all_again(self) -> None:
         waited = 0.0
         for moment in _AGAIN_SECONDS:
             await asyncio.sleep(moment - waited)
             waited = moment
-            await asyncio.gather(*(self._dress(session_id) for session_id in tuple(self._sessions)))
+            await self._dress_all()
+
+    def _stop_repeating(self) -> None:
+        if self._repeating is not None:
+            self._repeating.cancel()
 
     def _emulation(self) -> list[tuple[str, dict[str, Any]]]:
         profile = self._profile
@@ -182,15 +225,20 @@ class PageKeeper:
             calls.append(("Emulation.setUserAgentOverride", override))
         if profile.touch:
             calls.append(("Emulation.setTouchEmulationEnabled", {"enabled": True, "maxTouchPoints": 5}))
-            from_mouse = {"enabled": True, "configuration": "mobile"}
-            calls.append(("Emulation.setEmitTouchEventsForMouse", from_mouse))
+            calls.append(_touch_from_mouse(True))
         return calls
 
-    def _spawn(self, work: Any) -> None:
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name="page-keeper")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _settle(self) -> None:
         """Wait until the pages found at the start are dressed."""
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def _touch_from_mouse(enabled: bool) -> tuple[str, dict[str, Any]]:
+    """The call that makes Chromium turn the mouse into a finger, or leave it."""
+    return "Emulation.setEmitTouchEventsForMouse", {"enabled": enabled, "configuration": "mobile"}

@@ -28,6 +28,7 @@ _PACKET_BYTES = 32
 _REPLY, _GENERIC_EVENT = 1, 35  # the two kinds that may be longer than 32 bytes (X11 protocol, Appendix B; XGE 1.0)
 _MAX_PACKET_BYTES = 4096  # nothing that is asked for here is longer
 _READ_BYTES = 16384
+_MAX_UNSENT_BYTES = 65536  # some two thousand strokes: a server that is so far behind hangs
 
 
 class Packets:
@@ -63,6 +64,7 @@ class Link:
         self._connection = connection  # libxcb's half; kept for its resources and never used again
         self._loop = asyncio.get_running_loop()
         self._packets = Packets()
+        self._unsent = bytearray()
         self._on_packet: Callable[[int], None] | None = None
         self._on_lost: Callable[[], None] | None = None
         sock.setblocking(False)
@@ -77,31 +79,39 @@ class Link:
         self._on_packet, self._on_lost = on_packet, on_lost
 
     def send(self, request: bytes) -> bool:
-        """Send whole requests now, up to a few kilobytes; returns whether they went.
+        """Send whole requests; returns whether they went, or will as soon as a busy server reads on.
 
-        They do not go when the server has not read what it got before, or has gone. Never waits and never raises.
+        They do not go when it has left too much unread, or has gone. Never waits and never raises.
         """
-        if self._sock is None:
+        if self._sock is None or len(self._unsent) + len(request) > _MAX_UNSENT_BYTES:
             return False
-        try:
-            sent = self._sock.send(request)
-        except BlockingIOError:
-            return False
-        except OSError:
-            self._lose()
-            return False
-        if sent != len(request):  # a torn request would garble all that follow
-            self._lose()
-            return False
-        return True
+        self._unsent += request
+        if len(self._unsent) == len(request):
+            self._write()
+        return self.alive
 
     def close(self) -> None:
         """End the connection. May be called twice."""
         sock, self._sock = self._sock, None
         if sock is not None:
             self._loop.remove_reader(sock)
+            self._loop.remove_writer(sock)
             self._connection.disconnect()
             sock.close()
+
+    def _write(self) -> None:
+        assert self._sock is not None
+        try:
+            del self._unsent[: self._sock.send(self._unsent)]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._lose()
+            return
+        if self._unsent:
+            self._loop.add_writer(self._sock, self._write)
+        else:
+            self._loop.remove_writer(self._sock)
 
     def _read(self) -> None:
         assert self._sock is not None

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chaser_server.errors import LaunchFailed
-from chaser_server.sandbox import bubblewrap
+from chaser_server.sandbox import bubblewrap, bundle, priority
 
 DOORMAN = Path(__file__).with_name("doorman.py")
 SCRATCH_PREFIX = "chaser-session-"
@@ -32,13 +32,23 @@ _LAST_WORDS_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Walls:
-    """How a sandbox is built on this machine. `isolated` False means none at all: the operator chose so."""
+    """How a sandbox is built on this machine. `isolated` False means none at all: the operator chose so.
+
+    The doorman runs on `python`, or is the program in `doorman_folder` where there is one.
+    """
 
     isolated: bool
     bwrap: str
     python: str
     user: str
     scratch_max_bytes: int
+    doorman_folder: str | None = None
+
+    def doorman_argv(self, *words: str) -> list[str]:
+        """The command that runs the doorman."""
+        if self.doorman_folder is not None:
+            return [f"{bundle.INSIDE if self.isolated else self.doorman_folder}/{bundle.PROGRAM}", *words]
+        return [self.python, "-I", "-S", bubblewrap.DOORMAN_PATH if self.isolated else str(DOORMAN), *words]
 
     def outer_user(self) -> tuple[int, int] | None:
         """The uid and gid to run under: of the configured user when the server is root, else None for its own.
@@ -114,6 +124,17 @@ class Sandbox:
             raise await self._refusal(f"no {want} from the sandbox: {why}")
         port = answer.get("port", 0)
         return descriptors[0], port if isinstance(port, int) else 0
+
+    def step_back(self) -> None:
+        """Leave the processor to others, until `step_forward`. Where the kernel cannot do that, this does nothing."""
+        if self._inner_pid is not None:
+            priority.set_group_nice(self._inner_pid, priority.LOWEST)
+
+    async def step_forward(self) -> None:
+        """Have the same right to the processor as others again."""
+        if self._inner_pid is not None:
+            while not priority.set_group_nice(self._inner_pid, priority.NORMAL):
+                await asyncio.sleep(priority.AGAIN_SECONDS)
 
     async def kill(self) -> None:
         """End every process of the session and wait until they are gone; may be called again."""
@@ -193,11 +214,10 @@ async def start(program_for: Callable[[Places], Program], walls: Walls, *, name:
         info_reader, info_writer = _pipe(undo, passed_on) if walls.isolated else (None, None)
         try:
             program = program_for(places)
-            command = [walls.python, "-I", "-S", str(DOORMAN), str(theirs.fileno()), name]
+            command = walls.doorman_argv(str(theirs.fileno()), name)
             inherited = [theirs.fileno()]
             if info_writer is not None:
                 descriptors = _files_inside(passed_on, info_writer)
-                command[3] = bubblewrap.DOORMAN_PATH
                 command = _isolated(command, program, walls, descriptors)
                 inherited += descriptors.all()
             starting = asyncio.create_subprocess_exec(
@@ -249,6 +269,7 @@ def _isolated(command: Sequence[str], program: Program, walls: Walls, descriptor
             descriptors=descriptors,
             environment=program.environment,
             read_only=program.read_only,
+            binds=() if walls.doorman_folder is None else ((walls.doorman_folder, bundle.INSIDE),),
             scratch_max_bytes=walls.scratch_max_bytes,
             command=command,
         ),

@@ -28,6 +28,7 @@ class Places:
         self._rehearsal = rehearsal
         self._limits = limits
         self._queue = FairQueue()
+        self._claimed: set[RunningSession] = set()
         self._dying = 0
         self.taken: dict[str, RunningSession] = {}
         self.closed = False
@@ -55,8 +56,15 @@ class Places:
                 raise
             return await self._wait_for_place(spec, workspace, wait_seconds, limit)
 
+    def confirm(self, running: RunningSession) -> None:
+        """The session of a claimed place begins. Raises `SubstrateUnavailable` when `close` came first."""
+        if self.closed:
+            raise _shutting_down()
+        self._claimed.discard(running)
+
     def give_back(self, running: RunningSession) -> None:
         """Give up a place whose session never began."""
+        self._claimed.discard(running)
         self.taken.pop(running.record.id, None)
         self._serve_queue()
 
@@ -71,9 +79,11 @@ class Places:
         self._serve_queue()
 
     def close(self) -> None:
-        """Admit nobody any more."""
+        """Admit nobody any more, nor who has claimed a place and not yet begun."""
         self.closed = True
-        self._queue.refuse_all(SubstrateUnavailable("the server is shutting down", retry_after_seconds=10))
+        for running in self._claimed:
+            del self.taken[running.record.id]
+        self._queue.refuse_all(_shutting_down())
 
     async def _check_budget(self, workspace: Workspace) -> None:
         own_budget = workspace.egress_budget_bytes
@@ -96,6 +106,7 @@ class Places:
         )
         substrate = self._rehearsal if spec.rehearsal else self._substrate
         running = self.taken[session.id] = RunningSession(session, substrate, rehearsal=spec.rehearsal)
+        self._claimed.add(running)
         return running
 
     async def _wait_for_place(
@@ -127,11 +138,17 @@ class Places:
 
     def _admit(self, spec: SessionSpec, workspace: Workspace) -> None:
         """Refuse a session that may not be created now."""
+        if why := self._substrate.unavailable.get(spec.profile):
+            raise InvalidRequest(f"profile {spec.profile!r} cannot be had here: {why}")
         if spec.profile not in self._substrate.profiles:
             known = ", ".join(sorted(self._substrate.profiles))
             raise InvalidRequest(f"profile {spec.profile!r} is not configured here; there are: {known}")
         if self.closed:
-            raise SubstrateUnavailable("the server is shutting down", retry_after_seconds=10)
+            raise _shutting_down()
         running = self.open
         mine = sum(session.record.workspace_id == workspace.id for session in running)
         check_places(self._limits, workspace, mine=mine, living=len(running) + self._dying)
+
+
+def _shutting_down() -> SubstrateUnavailable:
+    return SubstrateUnavailable("the server is shutting down", retry_after_seconds=10)

@@ -49,8 +49,10 @@ class RunningSession:
     @property
     def record(self) -> Session:
         """The session as it is now; its byte counts are live."""
-        if self.browser is not None and self.browser.proxy_ip != self._record.proxy_ip:
-            self.change(proxy_ip=self.browser.proxy_ip, proxy_region=self.browser.proxy_region)
+        if self.browser is not None:
+            ip, region = self.browser.proxy_ip, self.browser.proxy_region
+            if (ip, region) != (self._record.proxy_ip, self._record.proxy_region):
+                self.change(proxy_ip=ip, proxy_region=region)
         return self._record
 
     @property
@@ -73,17 +75,19 @@ class RunningSession:
         self._record = replace(self._record, **fields)  # type: ignore[arg-type]
         return self._record
 
-    def attach(self, client: Client) -> None:
-        """A client has connected."""
+    def attach(self, client: Client, *, only_views: bool = False) -> None:
+        """A client has connected, or a viewer, of whom the browser knows nothing."""
         assert self._record.status is Status.READY
         self._clients.add(client)
+        if self.browser is not None and not only_views:
+            self.browser.client_came()
 
-    def detach(self, client: Client) -> None:
-        """A client has gone; when it was the last, the session is quiet from now on."""
+    def detach(self, client: Client, *, only_views: bool = False) -> None:
+        """A client or viewer has gone; when it was the last, the session is quiet from now on."""
         self._clients.discard(client)
         if not self._clients:
             self.quiet_since = utc_now()
-        if self.browser is not None and self.is_open:
+        if self.browser is not None and self.is_open and not only_views:
             self.browser.client_left()
 
     def dismiss(self, code: int, reason: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -24,6 +24,7 @@ from chaser_server.errors import (
 )
 from chaser_server.lifecycle import Event
 from chaser_server.model import (
+    Actor,
     EndedReason,
     LedgerRow,
     Page,
@@ -40,9 +41,11 @@ from chaser_server.sessions.places import Places
 from chaser_server.sessions.running import RunningSession
 from chaser_server.store.audit import AuditLog
 from chaser_server.store.sessions import SessionStore
-from chaser_server.substrate.base import Browser, Substrate
+from chaser_server.substrate.base import Browser, Exit, Substrate
 
 GOING_AWAY = 1001  # RFC 6455 7.4.1: the endpoint is going away
+SERVER = Actor("server")
+NO_DETAIL: Mapping[str, object] = {}
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +83,11 @@ class SessionService:
         return self._places.open
 
     @property
+    def unsettled(self) -> list[Session]:
+        """The sessions that the sums of usage do not have yet: open ones, and ended ones that wait for the disk."""
+        return [running.record for running in self._running.values()]
+
+    @property
     def waiting(self) -> dict[str, int]:
         """How many creates wait for a place, by workspace."""
         return self._places.waiting
@@ -91,17 +99,24 @@ class SessionService:
         for orphan in orphans:
             ended = _ended(orphan, EndedReason.ABANDONED_ORPHAN, now)
             await self._store.mark_ended(ended, {"reason": ended.ended_reason})
+            await self._note_end(ended, SERVER)
         self.chronicle.note_recovered(len(orphans))
         return len(orphans)
 
-    async def create(self, spec: SessionSpec, workspace: Workspace, *, wait_seconds: float = 0) -> Session:
-        """Start a session and return its record at once; the browser comes up behind it.
+    async def claim(self, spec: SessionSpec, workspace: Workspace, *, wait_seconds: float = 0) -> RunningSession:
+        """A place for a session, which `begin` must follow; without a free one, wait up to `wait_seconds` for it.
 
-        Without a free place, wait up to `wait_seconds` for one. The session is stored when this returns. Raises
-        `InvalidRequest` for an unknown profile, `ConcurrencyLimit` without a place, `PaymentRequired` when the egress
-        budget is used up, `SubstrateUnavailable` while draining.
+        May be cancelled while it waits. Raises `InvalidRequest` for an unknown profile, `ConcurrencyLimit` without a
+        place, `PaymentRequired` when the egress budget is used up, `SubstrateUnavailable` while draining.
         """
-        running = await self._places.claim(spec, workspace, wait_seconds)
+        return await self._places.claim(spec, workspace, wait_seconds)
+
+    async def begin(self, running: RunningSession) -> Session:
+        """Store a session that has its place, and start it; returns its record, and the browser comes up behind it.
+
+        Raises `StorageFailed`, or `SubstrateUnavailable` when a shutdown came in between; the place is given back then.
+        """
+        self._places.confirm(running)
         try:
             await self._store.insert(running.record)
         except BaseException:
@@ -150,10 +165,10 @@ class SessionService:
             await _wait(running.settled, seconds)
         return await self.get(workspace_id, session_id)
 
-    async def delete(self, workspace_id: str, session_id: str) -> None:
+    async def delete(self, workspace_id: str, session_id: str, by: Actor = SERVER) -> None:
         """End a session for its client. Raises `SessionNotFound`, or `SessionNotOpen` when it has ended already."""
         running = await self._open_session(workspace_id, session_id)
-        await self.end(running, EndedReason.CLIENT_DELETE)
+        await self.end(running, EndedReason.CLIENT_DELETE, by)
 
     async def ready_session(self, workspace_id: str, session_id: str) -> RunningSession:
         """A session of this workspace that is up. Raises `SessionNotFound`, `SessionNotReady` or `SessionNotOpen`."""
@@ -188,7 +203,9 @@ class SessionService:
         failure = running.failure if running else await self._store.failure(session_id)
         raise SessionNotOpen(f"the session has ended: {_why(session)}" + (f" ({failure})" if failure else ""))
 
-    async def end(self, running: RunningSession, reason: EndedReason, **detail: object) -> bool:
+    async def end(
+        self, running: RunningSession, reason: EndedReason, by: Actor = SERVER, detail: Mapping[str, object] = NO_DETAIL
+    ) -> bool:
         """End an open session: stored, clients told, its place free when this returns; False if it had ended.
 
         The browser is killed behind it; `drain` waits for that.
@@ -198,7 +215,7 @@ class SessionService:
         running.change(
             status=lifecycle.move(running.record.status, Event.ENDED), ended_at=utc_now(), ended_reason=reason
         )
-        await self._finish(running, {"reason": reason, **detail})
+        await self._finish(running, {"reason": reason, **detail}, by)
         return True
 
     def note(self, running: RunningSession, kind: str, detail: dict[str, object]) -> None:
@@ -249,8 +266,7 @@ class SessionService:
             await self._make_ready(running, browser)
             gone = await browser.exited()
             reason = lifecycle.exit_reason(gone.code)
-            tail = {"stderr_tail": gone.stderr_tail} if reason is EndedReason.SUBSTRATE_DOWN else {}
-            await self.end(running, reason, exit_code=gone.code, **tail)
+            await self.end(running, reason, detail=_cause(gone) if gone.code else {"exit_code": 0})
 
     async def _make_ready(self, running: RunningSession, browser: Browser) -> None:
         now = running.quiet_since = utc_now()
@@ -267,7 +283,7 @@ class SessionService:
         running.change(status=lifecycle.move(running.record.status, Event.LAUNCH_FAILED), ended_at=utc_now())
         await self._finish(running, {"error": error.message, "stderr_tail": error.stderr_tail})
 
-    async def _finish(self, running: RunningSession, detail: dict[str, object]) -> None:
+    async def _finish(self, running: RunningSession, detail: dict[str, object], by: Actor = SERVER) -> None:
         """What every end has in common. The record is terminal already, so this runs once for a session."""
         running.settled.set()
         self.chronicle.note_ended(running)
@@ -278,7 +294,8 @@ class SessionService:
         self._places.died()
         if running.browser is not None:
             await running.browser.cut_network()  # so that the counts that are stored now are the last
-        await self._journal.write(partial(self._forget, running, detail))
+        self._journal.add(partial(self._forget, running, detail))
+        await self._journal.write(partial(self._note_end, running.record, by))  # apart: each is written exactly once
 
     def _buried(self, running: RunningSession, burial: asyncio.Task[None]) -> None:
         self._burials.discard(burial)
@@ -290,16 +307,11 @@ class SessionService:
         if running.browser is not None:
             await self._store.save_ledger(running.record.id, running.browser.ledger())
         await self._store.mark_ended(running.record, detail)
-        session = running.record
-        await self._audit.append(
-            session.workspace_id,
-            "session_ended",
-            actor="server",
-            session_id=session.id,
-            status=session.status,
-            reason=session.ended_reason,
-        )
         self._running.pop(running.record.id, None)
+
+    async def _note_end(self, session: Session, by: Actor) -> None:
+        detail = {"session_id": session.id, "status": session.status, "reason": session.ended_reason}
+        await self._audit.append(session.workspace_id, "session_ended", by, **detail)
 
     async def _bury(self, running: RunningSession) -> None:
         """Stop a launch that is under way, end the browser, and save what was counted to the last."""
@@ -319,6 +331,16 @@ class SessionService:
 def _ended(session: Session, reason: EndedReason, now: datetime) -> Session:
     status = lifecycle.move(session.status, Event.ENDED)
     return replace(session, status=status, ended_at=now, ended_reason=reason)
+
+
+def _cause(gone: Exit) -> dict[str, object]:
+    """What the timeline says of a browser that died."""
+    return {
+        "exit_code": gone.code,
+        "signal": gone.signal,
+        "out_of_memory": gone.out_of_memory,
+        "stderr_tail": gone.stderr_tail,
+    }
 
 
 def _why(session: Session) -> str:

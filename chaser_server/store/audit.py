@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from datetime import datetime
 from typing import Any
 
-from chaser_server.model import AuditEvent, utc_now
+from chaser_server.errors import StorageFailed
+from chaser_server.model import Actor, AuditEvent, utc_now
 from chaser_server.store.database import Database, to_text
+
+log = logging.getLogger(__name__)
 
 
 class AuditLog:
@@ -17,15 +21,22 @@ class AuditLog:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._news = asyncio.Event()
+        self.over = False
 
-    async def append(self, workspace_id: str, kind: str, *, actor: str, address: str = "", **detail: object) -> None:
-        """Store an event, and wake the listeners."""
+    async def append(self, workspace_id: str, kind: str, by: Actor, **detail: object) -> None:
+        """Store an event, and wake the listeners. Raises `StorageFailed`."""
         await self._database.write(
             "INSERT INTO audit (workspace_id, at, kind, actor, address, detail) VALUES (?, ?, ?, ?, ?, ?)",
-            (workspace_id, to_text(utc_now()), kind, actor, address, json.dumps(detail)),
+            (workspace_id, to_text(utc_now()), kind, by.name, by.address, json.dumps(detail)),
         )
-        news, self._news = self._news, asyncio.Event()
-        news.set()
+        self._wake()
+
+    async def note(self, workspace_id: str, kind: str, by: Actor, **detail: object) -> None:
+        """Append what has been done and answered already: a full disk does not take that back, and is logged."""
+        try:
+            await self.append(workspace_id, kind, by, **detail)
+        except StorageFailed as error:
+            log.error("the audit misses %s by %s from %s: %s", kind, by.name, by.address, error.message)
 
     async def after(self, workspace_id: str, number: int, limit: int = 500) -> list[AuditEvent]:
         """Events of a workspace with a higher number, oldest first."""
@@ -45,6 +56,15 @@ class AuditLog:
     def news(self) -> asyncio.Event:
         """Set at the next event. Take it before looking for events, so that none is missed in between."""
         return self._news
+
+    def end(self) -> None:
+        """Tell the listeners that nothing more will come."""
+        self.over = True
+        self._wake()
+
+    def _wake(self) -> None:
+        news, self._news = self._news, asyncio.Event()
+        news.set()
 
 
 def _event(row: Any) -> AuditEvent:

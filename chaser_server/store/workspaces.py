@@ -63,18 +63,16 @@ class WorkspaceStore:
 
     async def add_key(self, workspace_id: str, *, name: str, secret: str) -> ApiKey:
         """Store a key. The same secret again gives the row that is there, made valid again if it was revoked."""
-        await self._database.write(
-            "INSERT INTO keys (id, workspace_id, name, hash, prefix, created_at) VALUES (?, ?, ?, ?, ?, ?)"
-            " ON CONFLICT (hash) DO UPDATE SET revoked_at = NULL",
-            (
-                f"key_{new_uuid7()}",
-                workspace_id,
-                name,
-                key_hash(secret),
-                key_prefix(secret),
-                to_text(utc_now()),
-            ),
-        )
+        await self._database.write(_ADD_KEY, _new_row(workspace_id, name, secret))
+        key = await self.find_key(secret)
+        assert key is not None
+        return key
+
+    async def rotate_key(self, old: ApiKey, *, secret: str, end: datetime) -> ApiKey:
+        """Store a key of the same name in place of `old`, which works until `end`, or the end it had before."""
+        async with self._database.transaction() as write:
+            await write.execute(_ADD_KEY, _new_row(old.workspace_id, old.name, secret))
+            await write.execute(_END_KEY, _end_values(old.id, end))
         key = await self.find_key(secret)
         assert key is not None
         return key
@@ -93,31 +91,43 @@ class WorkspaceStore:
             rows = await self._database.rows(sql, (workspace_id,))
         return [_key(row) for row in rows]
 
-    async def revoke_key(self, id_or_prefix: str, at: datetime) -> ApiKey:
-        """Make a key invalid from `at` on. Raises `NotFound` unless exactly one key has that id or prefix."""
-        found = [key for key in await self.keys() if id_or_prefix in (key.id, key.prefix)]
+    async def named_key(self, id_or_prefix: str) -> ApiKey:
+        """The key of any workspace with that id or prefix. Raises `NotFound` unless there is exactly one."""
+        found = await self._database.rows("SELECT * FROM keys WHERE ? IN (id, prefix)", (id_or_prefix,))
         if len(found) != 1:
             raise NotFound(f"{'no' if not found else 'more than one'} key has the id or prefix {id_or_prefix!r}")
-        await self._database.write("UPDATE keys SET revoked_at = ? WHERE id = ?", (to_text(at), found[0].id))
-        return found[0]
+        return _key(found[0])
 
     async def key(self, workspace_id: str, key_id: str) -> ApiKey:
         """A key of this workspace by its id. Raises `NotFound`."""
-        found = [key for key in await self.keys(workspace_id) if key.id == key_id]
-        if not found:
-            raise NotFound(f"no key {key_id} in this workspace")
-        return found[0]
+        row = await self._database.row("SELECT * FROM keys WHERE id = ? AND workspace_id = ?", (key_id, workspace_id))
+        if row is None:
+            raise NotFound("no such key in this workspace")
+        return _key(row)
 
     async def end_key(self, key_id: str, at: datetime) -> None:
         """Make a key invalid from `at` on, unless it becomes so earlier."""
-        end = to_text(at)
-        await self._database.write(
-            "UPDATE keys SET revoked_at = ? WHERE id = ? AND (revoked_at IS NULL OR revoked_at > ?)", (end, key_id, end)
-        )
+        await self._database.write(_END_KEY, _end_values(key_id, at))
 
     async def touch_key(self, key_id: str, at: datetime) -> None:
         """Note that a key was used."""
         await self._database.write("UPDATE keys SET last_used_at = ? WHERE id = ?", (to_text(at), key_id))
+
+
+_ADD_KEY = (
+    "INSERT INTO keys (id, workspace_id, name, hash, prefix, created_at) VALUES (?, ?, ?, ?, ?, ?)"
+    " ON CONFLICT (hash) DO UPDATE SET revoked_at = NULL"
+)
+_END_KEY = "UPDATE keys SET revoked_at = ? WHERE id = ? AND (revoked_at IS NULL OR revoked_at > ?)"
+
+
+def _new_row(workspace_id: str, name: str, secret: str) -> tuple[str | None, ...]:
+    now = to_text(utc_now())
+    return f"key_{new_uuid7()}", workspace_id, name, key_hash(secret), key_prefix(secret), now
+
+
+def _end_values(key_id: str, at: datetime) -> tuple[str | None, ...]:
+    return to_text(at), key_id, to_text(at)
 
 
 def _workspace(row: Any) -> Workspace:

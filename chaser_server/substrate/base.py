@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from signal import Signals
 from typing import Protocol
 
 from chaser_server.model import ByteCount, LedgerRow
@@ -15,10 +17,21 @@ OnEvent = Callable[[str, dict[str, object]], None]
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """How a browser went by itself: its exit code (128 + N for signal N) and the last lines it wrote."""
+    """How a browser went by itself: its exit code (128 + N for signal N) and the last lines it wrote.
+
+    `out_of_memory` says that it was killed, and that the kernel has killed for memory among the server's processes
+    while it lived: which of them, the kernel tells nobody but root.
+    """
 
     code: int
     stderr_tail: str
+    out_of_memory: bool = False
+
+    @property
+    def signal(self) -> str | None:
+        """The name of the signal that ended it."""
+        known = {128 + one.value: one.name for one in Signals}
+        return known.get(self.code)
 
 
 class ViewerSocket(Protocol):
@@ -76,6 +89,9 @@ class Browser(Protocol):
     async def fetch_devtools(self, method: str, path: str) -> tuple[int, str, bytes]:
         """Ask the discovery endpoint: status, content type, body. Raises `SubstrateUnavailable` without an answer."""
 
+    def client_came(self) -> None:
+        """A DevTools client has connected."""
+
     def client_left(self) -> None:
         """A DevTools client has disconnected: what it undid is put back."""
 
@@ -95,12 +111,48 @@ class Browser(Protocol):
         """Cut its network, end its processes and leave nothing; returns when that is so. May be called again."""
 
 
+class WarmBrowser(Browser, Protocol):
+    """A browser that is up, and has no way to the network until it is adopted. Belongs to whoever had it prepared."""
+
+    async def check(self) -> None:
+        """Ask it for its version. Raises `SubstrateUnavailable` when it does not answer."""
+
+    async def adopt(self, *, egress: ByteCount, on_event: OnEvent) -> None:
+        """Give it its way to the network, once; `egress` grows with what it moves from now on."""
+
+
+class Maker(Protocol):
+    """Prepares browsers."""
+
+    @property
+    def profiles(self) -> frozenset[str]:
+        """The names that `prepare` knows."""
+
+    @property
+    def unavailable(self) -> Mapping[str, str]:
+        """Configured profiles that this machine cannot bring up, and why."""
+
+    async def prepare(self, profile: str, *, wanted: asyncio.Event) -> WarmBrowser:
+        """Bring up a browser and return it when DevTools answers.
+
+        Until `wanted` is set, before or behind this, it gets only the processor time that nobody else asks for. Raises
+        `LaunchFailed` (also on a time-out). When this raises, or is cancelled, nothing is left behind.
+        """
+
+    async def close(self) -> None:
+        """Let go of what belongs to no browser. Browsers are closed by their owners before."""
+
+
 class Substrate(Protocol):
     """A maker of browsers."""
 
     @property
     def profiles(self) -> frozenset[str]:
         """The names a client may ask for."""
+
+    @property
+    def unavailable(self) -> Mapping[str, str]:
+        """Names that a client may expect here, and why it cannot have them."""
 
     async def launch(self, profile: str, *, egress: ByteCount, on_event: OnEvent) -> Browser:
         """Bring up a browser and return it when DevTools answers.

@@ -73,7 +73,7 @@ async def protocol(request: web.Request) -> web.Response:
     """GET /json/protocol: what DevTools offers, told by any browser that is up, for all are the same Chromium."""
     request.app[OUTSIDE].check_origin(request)
     for running in request.app[SERVICE].running:
-        if running.record.status is Status.READY and running.browser is not None:
+        if running.record.status is Status.READY and running.browser is not None and not running.rehearsal:
             body = await _fetch(running.browser, "GET", "/json/protocol")
             return web.Response(body=body, content_type="application/json")
     raise SubstrateUnavailable("no browser is up that could tell its protocol; create a session first")

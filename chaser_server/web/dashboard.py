@@ -12,7 +12,7 @@ from typing import Any
 
 from aiohttp import web
 
-from chaser_server.errors import NotFound, Unauthorized
+from chaser_server.errors import NotFound, SessionNotOpen, SessionNotReady, Unauthorized
 from chaser_server.model import Session
 from chaser_server.sessions.running import RunningSession
 from chaser_server.web import schemas
@@ -36,7 +36,7 @@ def _page(show: Handler) -> Handler:
         except Unauthorized:
             return _ask_to_sign_in(request)
         except NotFound as error:
-            return request.app[PAGES].message(request, title="Not found", text=error.message, status=404)
+            return request.app[PAGES].message(request, title="Not found", text=_sentence(error.message), status=404)
 
     return answer
 
@@ -50,6 +50,10 @@ def _ask_to_sign_in(request: web.Request) -> web.Response:
         response.headers["Refresh"] = f"0;url={request.rel_url.raw_path}"
         return response
     return web.Response(status=303, headers={"Location": SIGN_IN, "Cache-Control": "no-store"})
+
+
+def _sentence(message: str) -> str:
+    return f"{message[:1].upper()}{message[1:]}."
 
 
 async def sign_in(request: web.Request) -> web.Response:
@@ -108,11 +112,17 @@ async def session_data(request: web.Request) -> web.Response:
 
 
 async def thumbnail(request: web.Request) -> web.Response:
-    """GET /dashboard/data/sessions/{session_id}/thumbnail: a small JPEG; 304 while it has not changed"""
+    """GET /dashboard/data/sessions/{session_id}/thumbnail: a small JPEG
+
+    304 while it has not changed; 204 when the session has nothing to show, for one that ends just now is no mishap.
+    """
     workspace_id, session_id = await authenticate(request), request.match_info["session_id"]
-    running = await request.app[SERVICE].ready_session(workspace_id, session_id)
-    assert running.browser is not None, "a ready session has a browser"
-    picture = await glance(await running.browser.view())
+    try:
+        running = await request.app[SERVICE].ready_session(workspace_id, session_id)
+        assert running.browser is not None, "a ready session has a browser"
+        picture = await glance(await running.browser.view())
+    except (SessionNotReady, SessionNotOpen):
+        return web.Response(status=204, headers={"Cache-Control": "no-store"})
     etag = hashlib.sha256(picture).hexdigest()[:16]
     headers = {"Cache-Control": "no-store", "ETag": f'"{etag}"'}
     if any(known.value == etag for known in request.if_none_match or ()):

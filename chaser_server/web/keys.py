@@ -6,11 +6,11 @@ from datetime import timedelta
 
 from aiohttp import web
 
-from chaser_server.model import ApiKey, Workspace, utc_now
-from chaser_server.tokens import is_test_key, new_key
+from chaser_server.model import ApiKey, utc_now
+from chaser_server.tokens import key_mode, new_key
 from chaser_server.web import schemas
 from chaser_server.web.appkeys import AUDIT, WORKSPACES
-from chaser_server.web.identity import DASHBOARD, authenticate_cookie
+from chaser_server.web.identity import actor_of, authenticate_cookie
 
 
 async def listing(request: web.Request) -> web.Response:
@@ -24,8 +24,9 @@ async def create(request: web.Request) -> web.Response:
     """POST /v1/keys"""
     workspace = await authenticate_cookie(request)
     name, mode = schemas.parse_new_key(await request.read())
-    key, secret = await _make(request, workspace, name, mode)
-    await _note(request, workspace, "key_created", key)
+    secret = new_key(mode)
+    key = await request.app[WORKSPACES].add_key(workspace.id, name=name, secret=secret)
+    await _note(request, "key_created", key)
     return web.json_response({**schemas.render_key(key), "secret": secret}, status=201)
 
 
@@ -34,7 +35,7 @@ async def revoke(request: web.Request) -> web.Response:
     workspace = await authenticate_cookie(request)
     key = await request.app[WORKSPACES].key(workspace.id, request.match_info["key_id"])
     await request.app[WORKSPACES].end_key(key.id, utc_now())
-    await _note(request, workspace, "key_revoked", key)
+    await _note(request, "key_revoked", key)
     return web.Response(status=204)
 
 
@@ -43,19 +44,12 @@ async def rotate(request: web.Request) -> web.Response:
     workspace = await authenticate_cookie(request)
     grace_days = schemas.parse_rotation(await request.read())
     old = await request.app[WORKSPACES].key(workspace.id, request.match_info["key_id"])
-    key, secret = await _make(request, workspace, old.name, "test" if is_test_key(old.prefix) else "live")
-    await request.app[WORKSPACES].end_key(old.id, utc_now() + timedelta(days=grace_days))
-    await _note(request, workspace, "key_rotated", old, successor=key.prefix, grace_days=grace_days)
+    secret = new_key(key_mode(old.prefix))
+    key = await request.app[WORKSPACES].rotate_key(old, secret=secret, end=utc_now() + timedelta(days=grace_days))
+    await _note(request, "key_rotated", old, successor=key.prefix, grace_days=grace_days)
     return web.json_response({**schemas.render_key(key), "secret": secret}, status=201)
 
 
-async def _make(request: web.Request, workspace: Workspace, name: str, mode: str) -> tuple[ApiKey, str]:
-    secret = new_key(mode)
-    return await request.app[WORKSPACES].add_key(workspace.id, name=name, secret=secret), secret
-
-
-async def _note(request: web.Request, workspace: Workspace, kind: str, key: ApiKey, **detail: object) -> None:
-    address = request.remote or ""
-    await request.app[AUDIT].append(
-        workspace.id, kind, actor=DASHBOARD, address=address, key=key.prefix, name=key.name, **detail
-    )
+async def _note(request: web.Request, kind: str, key: ApiKey, **detail: object) -> None:
+    audit, who = request.app[AUDIT], actor_of(request)
+    await audit.note(key.workspace_id, kind, who, key=key.prefix, name=key.name, **detail)

@@ -126,15 +126,11 @@ async def note_refusals(request: web.Request, handler: Handler) -> web.StreamRes
             request.app[RATES].take("refusals", workspace.id, time.monotonic())
         except errors.RateLimited:
             return response
-        await request.app[AUDIT].append(
-            workspace.id,
-            "request_refused",
-            actor=actor_of(request) if WORKSPACE in request else "",
-            address=request.remote or "",
-            method=request.method,
-            path=request.path,
-            status=response.status,
-        )
+        # The route, not the path: a session's id is a capability, and strangers may write anything into a path.
+        route = request.match_info.route.resource
+        path = "" if route is None else route.canonical
+        detail = {"method": request.method, "path": path, "status": response.status}
+        await request.app[AUDIT].note(workspace.id, "request_refused", actor_of(request), **detail)
     return response
 
 

@@ -30,12 +30,13 @@ class Outside:
         """Where a CDP client connects."""
         return f"{self.base(request, 'ws')}/sessions/{session_id}"
 
-    def check_origin(self, request: web.BaseRequest) -> None:
+    def check_origin(self, request: web.BaseRequest, *, own_only: bool = False) -> None:
         """Raise `Forbidden` for a request from a web page that is neither our own nor allowed (RFC 6454 7)."""
         origin = request.headers.get("Origin")
         if origin is None:
             return
-        if origin.lower() not in self._allowed | {self.base(request).lower()}:
+        allowed = frozenset[str]() if own_only else self._allowed
+        if origin.lower() not in allowed | {self.base(request).lower()}:
             raise Forbidden(f"Origin {origin} may not connect; the operator can add it to server.allowed_origins")
 
     def _outer(self, request: web.BaseRequest) -> tuple[str, str]:

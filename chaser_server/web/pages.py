@@ -60,8 +60,10 @@ class Pages:
         return self.render(request, "message", title=title, status=status, values={"title": title, "text": text})
 
     def _header(self, path: str) -> str:
+        around = [href for href in NAVIGATION.values() if f"{path}/".startswith(f"{href}/")]
+        current = max(around, key=len, default="")
         links = (
-            f'<a href="{href}"{" aria-current=page" if path == href else ""}>{name}</a>'
+            f'<a href="{href}"{" aria-current=page" if href == current else ""}>{name}</a>'
             for name, href in NAVIGATION.items()
         )
         return self._templates["header"].substitute(links="".join(links))

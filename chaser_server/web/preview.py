@@ -28,7 +28,9 @@ async def mint(request: web.Request) -> web.Response:
     workspace_id = await authenticate(request)
     may_drive = schemas.parse_preview(await request.read())
     session_id = request.match_info["session_id"]
-    await request.app[SERVICE].ready_session(workspace_id, session_id)
+    running = await request.app[SERVICE].ready_session(workspace_id, session_id)
+    if running.rehearsal:
+        raise SessionNotOpen("sessions of cha_test_ keys have no screen; use a cha_live_ key to watch one")
     request.app[RATES].take("preview_tokens", session_id, asyncio.get_running_loop().time())
     config = request.app[CONFIG].preview
     expires_at = whole_milliseconds(utc_now() + timedelta(seconds=config.token_seconds))
@@ -81,7 +83,7 @@ async def _accompany(
         return
     service, began = request.app[SERVICE], utc_now()
     viewer = Viewer(asyncio.current_task())
-    running.attach(viewer)
+    running.attach(viewer, only_views=True)
     request.app[COUNTS].viewers_accepted += 1
     service.note(running, "viewer_connected", {"remote": request.remote, "may_drive": grant.may_drive})
     try:
@@ -97,7 +99,7 @@ async def _accompany(
         viewer.calm()
         await wire.close(SESSION_ENDED, viewer.goodbye)
     finally:
-        running.detach(viewer)
+        running.detach(viewer, only_views=True)
         seconds = round((utc_now() - began).total_seconds(), 3)
         moved: dict[str, object] = {"seconds": seconds, "bytes_up": wire.count.up, "bytes_down": wire.count.down}
         service.note(running, "viewer_disconnected", moved)

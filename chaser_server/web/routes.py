@@ -62,7 +62,7 @@ ROUTES = (
     web.post("/v1/keys", keys.create),
     web.delete("/v1/keys/{key_id}", keys.revoke),
     web.post("/v1/keys/{key_id}/rotate", keys.rotate),
-    web.get("/v1/audit/stream", audit_stream.stream),
+    web.get("/v1/audit/stream", audit_stream.stream, allow_head=False),
     web.post(f"{_SESSION}/preview-token", preview.mint),
     web.get(f"{_DOOR}/preview", preview.stream),
     web.get("/dashboard", dashboard.sessions),
@@ -73,7 +73,7 @@ ROUTES = (
     web.get("/dashboard/data/sessions/{session_id}/thumbnail", dashboard.thumbnail),
     web.get("/dashboard/static/{name}", dashboard.asset),
     web.get("/dashboard/sign-in", dashboard.sign_in),
-    web.get("/dashboard/login", signin.use_link),
+    web.get("/dashboard/login", signin.use_link, allow_head=False),
     web.post("/dashboard/login", signin.use_password),
     web.post("/dashboard/logout", signin.sign_out),
     web.get(_DOOR, connect.browser_socket),
@@ -101,7 +101,7 @@ def build_application(
     signer: Signer,
     upstreams: UpstreamPool | None,
     refusals: Mapping[str, int],
-    pool: PoolCounts | None = None,
+    pool: PoolCounts,
 ) -> web.Application:
     """The aiohttp application. `upstreams`, `refusals` (of egress, by rule) and `pool` are for /metrics alone.
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from typing import Any
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
@@ -30,16 +32,24 @@ class Runner(web.AppRunner):
 
 
 class _Front(web.Server):
-    """Makes one `_Conversation` for each connection."""
+    """Makes one `Conversation` for each connection."""
 
     def __call__(self) -> RequestHandler:
-        return _Conversation(self, loop=self._loop, **self._kwargs)
+        return Conversation(self, loop=self._loop, **self._kwargs)
 
 
-class _Conversation(RequestHandler):
-    """One connection. What its parser cannot read never reaches a middleware."""
+class Conversation(RequestHandler):
+    """One connection. What its parser cannot read never reaches a middleware. `gone` is set when it is lost."""
 
-    __slots__ = ()
+    __slots__ = ("gone",)
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.gone = asyncio.Event()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        super().connection_lost(exc)
+        self.gone.set()
 
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None

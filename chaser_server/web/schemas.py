@@ -11,13 +11,13 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from chaser_server.errors import InvalidRequest
+from chaser_server.limits import GRACE_DAYS_DEFAULT, GRACE_DAYS_HIGH
 from chaser_server.model import ApiKey, Channel, LedgerRow, Session, SessionEvent, Status
 
 TTL_LOW, TTL_HIGH, TTL_DEFAULT = 60, 3600, 1800
 LIMIT_LOW, LIMIT_HIGH, LIMIT_DEFAULT = 1, 100, 20
 WAIT_HIGH = 60
 NAME_HIGH = 100
-GRACE_DAYS_DEFAULT, GRACE_DAYS_HIGH = 7, 30
 
 
 def parse_object(body: bytes, fields: Collection[str]) -> dict[str, Any]:
@@ -62,8 +62,8 @@ def parse_new_key(body: bytes) -> tuple[str, str]:
     """The name and mode of the key that is asked for."""
     value = parse_object(body, ("name", "mode"))
     name, mode = value.get("name"), value.get("mode", "live")
-    if not isinstance(name, str) or not 0 < len(name.strip()) <= NAME_HIGH or not _is_unicode(name):
-        raise InvalidRequest(f"name must be a string of 1 to {NAME_HIGH} characters")
+    if not isinstance(name, str) or not name.isprintable() or not 0 < len(name.strip()) <= NAME_HIGH:
+        raise InvalidRequest(f"name must be a string of 1 to {NAME_HIGH} printable characters")
     if mode not in ("live", "test"):
         raise InvalidRequest("mode must be 'live' or 'test'")
     return name.strip(), mode
@@ -80,11 +80,6 @@ def parse_rotation(body: bytes) -> int:
 def parse_password(form: bytes) -> str:
     """The `password` of a form, or "" (WHATWG URL 5.1, whose percent-decoding turns what is no UTF-8 into U+FFFD)."""
     return parse_qs(form.decode("utf-8", "replace"), errors="replace").get("password", [""])[0]
-
-
-def parse_event_number(text: str) -> int | None:
-    """The number in `Last-Event-ID`; None when it is none that a stream of ours ever gave."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None  # SQLite's integers have 64 bits
 
 
 def parse_wait(prefer: Sequence[str]) -> float:
@@ -119,11 +114,6 @@ def parse_status(query: Mapping[str, str]) -> Status | None:
 def _is_integer(value: object) -> bool:
     """As JSON Schema 2020-12 4.2.3 has it: 60.0 is an integer, too; `true` is one to Python, but not to JSON."""
     return type(value) is int or (isinstance(value, float) and value.is_integer())
-
-
-def _is_unicode(text: str) -> bool:
-    """Whether it can be stored: JSON's escapes also spell halves of characters, which no encoding has."""
-    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def make_cursor(session: Session) -> str:

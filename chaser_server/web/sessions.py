@@ -9,13 +9,13 @@ from typing import Any
 from aiohttp import web
 
 from chaser_server.errors import InvalidRequest
-from chaser_server.model import Page, Session, SessionSpec
+from chaser_server.model import Page, SessionSpec
+from chaser_server.sessions.running import RunningSession
 from chaser_server.tokens import is_test_key
 from chaser_server.web import schemas
 from chaser_server.web.appkeys import AUDIT, CONFIG, KEY, OUTSIDE, RATES, SERVICE, SESSION_ID, WORKSPACE
 from chaser_server.web.identity import actor_of, authenticate
-
-GONE_POLL_SECONDS = 0.25
+from chaser_server.web.runner import Conversation
 
 
 async def create(request: web.Request) -> web.Response:
@@ -32,26 +32,29 @@ async def create(request: web.Request) -> web.Response:
         rehearsal=key is not None and is_test_key(key.prefix),
     )
     wait_seconds = schemas.parse_wait(request.headers.getall("Prefer", []))
-    creating = request.app[SERVICE].create(spec, workspace, wait_seconds=wait_seconds)
-    session = await (_unless_gone(request, creating) if wait_seconds else creating)
+    service = request.app[SERVICE]
+    claiming = service.claim(spec, workspace, wait_seconds=wait_seconds)
+    session = await service.begin(await (_unless_gone(request, claiming) if wait_seconds else claiming))
     request[SESSION_ID] = session.id
-    actor, address = actor_of(request), request.remote or ""
-    await request.app[AUDIT].append(
-        workspace.id, "session_created", actor=actor, address=address, session_id=session.id, profile=profile
+    await request.app[AUDIT].note(
+        workspace.id, "session_created", actor_of(request), session_id=session.id, profile=profile
     )
     body = schemas.render_created(session, request.app[OUTSIDE].cdp_url(request, session.id))
     return web.json_response(body, status=201, headers={"Location": f"/v1/sessions/{session.id}"})
 
 
-async def _unless_gone(request: web.Request, creating: Coroutine[Any, Any, Session]) -> Session:
+async def _unless_gone(request: web.Request, claiming: Coroutine[Any, Any, RunningSession]) -> RunningSession:
     """Wait for a place as long as the caller does."""
-    task = asyncio.create_task(creating, name="create in line")
-    while not task.done():
-        await asyncio.wait([task], timeout=GONE_POLL_SECONDS)
-        if request.transport is None or request.transport.is_closing():
-            task.cancel()
-            await asyncio.wait([task])
-            break
+    conversation = request.protocol
+    assert isinstance(conversation, Conversation)
+    task = asyncio.create_task(claiming, name="claim in line")
+    gone = asyncio.create_task(conversation.gone.wait(), name="caller in line")
+    try:
+        await asyncio.wait([task, gone], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        gone.cancel()
+        task.cancel()
+    await asyncio.wait([task])
     if task.cancelled():
         raise ConnectionResetError("the caller left the line")
     return task.result()
@@ -107,7 +110,7 @@ async def requested_page(request: web.Request, workspace_id: str) -> Page:
 async def delete(request: web.Request) -> web.Response:
     """DELETE /v1/sessions/{session_id}"""
     workspace_id = await authenticate(request)
-    await request.app[SERVICE].delete(workspace_id, request.match_info["session_id"])
+    await request.app[SERVICE].delete(workspace_id, request.match_info["session_id"], actor_of(request))
     return web.Response(status=204)
 
 

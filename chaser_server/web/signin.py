@@ -9,7 +9,7 @@ from datetime import timedelta
 from aiohttp import web
 
 from chaser_server.errors import Forbidden, NotFound
-from chaser_server.model import utc_now
+from chaser_server.model import Actor, utc_now
 from chaser_server.web import schemas
 from chaser_server.web.appkeys import AUDIT, CONFIG, DOORKEEPER, OUTSIDE, PAGES, SIGNER, USED_LINKS
 from chaser_server.web.identity import COOKIE, DASHBOARD
@@ -63,8 +63,8 @@ async def sign_out(request: web.Request) -> web.Response:
 
 
 async def _signed_in(request: web.Request, workspace_id: str, way: str) -> web.Response:
-    address = request.remote or ""
-    await request.app[AUDIT].append(workspace_id, "signed_in", actor=DASHBOARD, address=address, by=way)
+    who = Actor(DASHBOARD, request.remote or "")
+    await request.app[AUDIT].note(workspace_id, "signed_in", who, way=way)
     life = timedelta(hours=request.app[CONFIG].dashboard.session_hours)
     response = web.Response(status=303, headers={**SAFE_HEADERS, "Location": HOME})
     response.set_cookie(

@@ -13,8 +13,8 @@ import pytest_asyncio
 from playwright.async_api import Playwright
 
 from tests.api import Answer, Api
+from tests.clients.cdp import Page
 from tests.conftest import served
-from tests.screens import Page
 from tests.site import Site
 
 

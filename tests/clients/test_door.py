@@ -21,9 +21,9 @@ from playwright.async_api import Playwright
 
 from chaser_server.model import utc_now
 from tests.api import Answer, Api
+from tests.clients.cdp import Page
 from tests.clients.processes import descendants, peak_bytes
 from tests.conftest import served
-from tests.screens import Page
 from tests.site import Site
 
 MEGABYTES = 1_000_000

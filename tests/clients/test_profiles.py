@@ -11,7 +11,7 @@ from playwright.async_api import Browser, Page, Playwright
 
 from chaser_server.chromium.identity import brands
 from tests.api import Api
-from tests.screens import Page as RawPage
+from tests.clients.cdp import Page as RawPage
 from tests.site import Site
 
 PHONE_IN_FULL = """async () => {

@@ -13,7 +13,7 @@ from PIL import Image
 from playwright.async_api import Playwright
 
 from tests.api import Api
-from tests.screens import Page
+from tests.clients.cdp import Page
 
 GREEN, BLUE, WHITE = (0, 255, 0), (0, 0, 255), (255, 255, 255)
 BELOW_THE_BOX = (0, 40, 200, 140)

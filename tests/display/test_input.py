@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import asyncio
 import string
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 import pytest_asyncio
+import xcffib
 
 from chaser_server.display.input import Input
 from chaser_server.display.keymap import KEYCODES
@@ -230,4 +232,17 @@ async def test_a_hung_x_server_holds_up_nobody(screen: Screen):
         input.mouse("move", step % 1280, 10)
     assert input.alive
     screen.process.send_signal(18)  # SIGCONT
+    input.close()
+
+
+async def test_what_a_busy_x_server_has_not_read_yet_waits_for_it(screen: Screen):
+    input, watcher = await Input.open(screen.connect()), xcffib.Connection(fd=screen.connect().detach())
+    screen.process.send_signal(19)  # SIGSTOP
+    for step in range(1000):
+        input.mouse("move", step, 10)
+    screen.process.send_signal(18)  # SIGCONT
+    root = watcher.setup.roots[0].root
+    while (await asyncio.to_thread(watcher.core.QueryPointer(root).reply)).root_x != 999:
+        pass
+    watcher.disconnect()
     input.close()

@@ -60,8 +60,9 @@ class House:
     async def create(self, ttl_seconds: int = 60, profile: str = "default") -> RunningSession:
         """A session that has begun; its live half."""
         spec = SessionSpec(self.workspace.id, None, profile, ttl_seconds)
-        created = await self.service.create(spec, self.workspace)
-        return next(running for running in self.service.running if running.record.id == created.id)
+        running = await self.service.claim(spec, self.workspace)
+        await self.service.begin(running)
+        return running
 
     async def ready(self, ttl_seconds: int = 60) -> RunningSession:
         running = await self.create(ttl_seconds)

@@ -46,7 +46,7 @@ async def test_a_key_is_revoked_by_id_or_by_prefix_and_stays_known(store: Worksp
     for name_of in (lambda key: key.id, lambda key: key.prefix):
         secret = new_key()
         key = await store.add_key(workspace.id, name="ci", secret=secret)
-        await store.revoke_key(name_of(key), now)
+        await store.end_key((await store.named_key(name_of(key))).id, now)
         revoked = await store.find_key(secret)
         assert revoked is not None
         assert revoked.revoked_at == now
@@ -54,12 +54,12 @@ async def test_a_key_is_revoked_by_id_or_by_prefix_and_stays_known(store: Worksp
 
 async def test_an_unknown_key_cannot_be_revoked(store: WorkspaceStore) -> None:
     with pytest.raises(NotFound, match="no key has the id or prefix 'key_none'"):
-        await store.revoke_key("key_none", utc_now())
+        await store.named_key("key_none")
 
 
 async def test_the_same_secret_twice_is_one_key(store: WorkspaceStore) -> None:
     workspace, secret = await store.ensure_default(), new_key()
     key = await store.add_key(workspace.id, name="CHASER_KEY", secret=secret)
-    await store.revoke_key(key.id, utc_now())
+    await store.end_key(key.id, utc_now())
     assert await store.add_key(workspace.id, name="CHASER_KEY", secret=secret) == key
     assert await store.keys(workspace.id) == [key]

@@ -64,7 +64,7 @@ class Side:
 
 
 @dataclass
-class Page:
+class Answer:
     """What the site answers at a path."""
 
     body: str
@@ -79,7 +79,7 @@ class CountingSite:
     """
 
     def __init__(self, tls: ssl.SSLContext | None = None, headers: dict[str, str] | None = None) -> None:
-        self.pages: dict[str, Page] = {}
+        self.pages: dict[str, Answer] = {}
         self.requests: list[str] = []
         self.arrived = asyncio.Condition()
         self.more: asyncio.Queue[int] = asyncio.Queue()

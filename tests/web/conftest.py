@@ -22,7 +22,7 @@ ServeFake = Callable[..., Awaitable[Api]]
 def furnish(monkeypatch: pytest.MonkeyPatch, substrate: FakeSubstrate) -> None:
     """Let the next server have this substrate instead of the machine's."""
 
-    async def the_fake(*_: object) -> FakeSubstrate:
+    async def the_fake(*_: object, **__: object) -> FakeSubstrate:
         return substrate
 
     monkeypatch.setattr(app, "_local_substrate", the_fake)

@@ -153,7 +153,7 @@ async def test_a_revoked_key_is_refused_at_once(fake_api: Api, workspaces: Works
     workspace, secret = await workspaces.ensure_default(), new_key()
     key = await workspaces.add_key(workspace.id, name="ci", secret=secret)
     assert (await fake_api.ask("GET", "/v1/sessions", key=secret)).status == 200
-    await workspaces.revoke_key(key.id, utc_now())
+    await workspaces.end_key(key.id, utc_now())
     check(await fake_api.ask("GET", "/v1/sessions", key=secret), 401, "unauthorized", "revoked")
 
 

@@ -45,12 +45,15 @@ export function poll(seconds, work) {
     }
     clearTimeout(timer);
     running = true;
-    do {
-      again = false;
-      await work();
-    } while (again);
-    running = false;
-    if (!document.hidden) timer = setTimeout(round, seconds() * 1000);
+    try {
+      do {
+        again = false;
+        await work();
+      } while (again);
+    } finally {
+      running = false;
+      if (!document.hidden) timer = setTimeout(round, seconds() * 1000);
+    }
   };
   document.addEventListener("visibilitychange", () => (document.hidden ? clearTimeout(timer) : round()));
   round();

@@ -28,7 +28,11 @@ player = mount($("#screen"), { getToken, onStatus: (status) => showPlayer(status
 
 /** A token as soon as the session is ready. */
 async function getToken() {
-  if (session.status === "creating") showSession({ ...session, ...(await get(`${api}?wait=ready&timeout=30`)) });
+  if (session.status === "creating") {
+    const news = await get(`${api}?wait=ready&timeout=30`);
+    showSession({ ...session, ...news });
+  }
+  if (OVER.has(session.status)) throw Object.assign(new Error(session.ended_reason ?? "error"), { code: "session_not_open" });
   return (await send("POST", `${api}/preview-token`)).json();
 }
 
@@ -36,20 +40,21 @@ function showSession(news) {
   const ended = !OVER.has(session.status) && OVER.has(news.status);
   session = news;
   const over = OVER.has(session.status);
-  if (session.device) $("#device").textContent = `${session.device}`;
+  setText("#device", session.device ?? session.profile ?? "Session");
   if (session.channels) {
     $("#traffic").textContent = traffic(session);
     $("#traffic").title = channels(session.channels);
   }
-  for (const button of ["#screenshot", "#end", "#fullscreen", "#copy"]) $(button).disabled = over;
+  for (const button of ["#screenshot", "#end", "#copy"]) $(button).hidden = over;
+  $("#fullscreen").hidden = over || !document.fullscreenEnabled;
   $("#screenshot").disabled = session.status !== "ready";
   tick();
-  if (player) showPlayer(player.status);
   if (ended && !$("#events").hidden) showEvents();
 }
 
 function tick() {
   const open = session.expires_at && !OVER.has(session.status);
+  if (player) showPlayer(player.status); // the session's own status has its part in what is shown
   $("#left").textContent = open ? `${clock(Date.parse(session.expires_at) - serverNow())} left` : "";
 }
 
@@ -59,8 +64,9 @@ function showPlayer(status) {
   $("#state").textContent = sentence(state);
   $("#state").dataset.tone = TONES[state] ?? "";
   const live = state === "live";
-  $("#fps").textContent = live ? String(Math.round(status.fps)) : "–";
-  $("#latency").textContent = live && status.latencyMs ? String(Math.round(status.latencyMs)) : "–";
+  for (const element of document.querySelectorAll(".now")) element.hidden = !live;
+  $("#fps").textContent = String(Math.round(status.fps));
+  $("#latency").textContent = String(Math.round(status.latencyMs));
   showControl(live, status);
   showOverlay(state, status);
 }
@@ -131,7 +137,6 @@ onClick("#copy", async () => {
   } else prompt("The CDP URL (this page is not secure, so you must copy it yourself):", session.cdp_url);
 });
 
-$("#fullscreen").hidden = !document.fullscreenEnabled;
 onClick("#fullscreen", async () => {
   await $("#stage").requestFullscreen();
   player.focus();
@@ -148,7 +153,11 @@ $("#confirm").addEventListener("close", async () => {
 });
 
 async function showEvents() {
-  showTimeline($("#timeline"), await get(`${api}/events`));
+  try {
+    showTimeline($("#timeline"), await get(`${api}/events`));
+  } catch (error) {
+    say(error.message);
+  }
 }
 
 function toggleEvents(shown) {

@@ -32,7 +32,7 @@ async function refresh(image, picture) {
   try {
     const headers = picture.etag ? { "If-None-Match": picture.etag } : {};
     const response = await send("GET", `/dashboard/data/sessions/${picture.id}/thumbnail`, { headers });
-    if (response.status === 304) return;
+    if (response.status !== 200) return; // it is the same still, or there is nothing to see
     picture.etag = response.headers.get("ETag");
     const url = URL.createObjectURL(await response.blob());
     image.onload = () => URL.revokeObjectURL(url);

@@ -1,0 +1,27 @@
+"""How much of the processor a whole sandbox gets beside others, by the kernel's autogroups.
+
+All processes of one session (setsid(2)) share a nice value of their own. Unlike a process's, an ordinary user may also
+lower it again; see sched(7), "The autogroup feature".
+"""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+NORMAL = 0
+LOWEST = 19
+AGAIN_SECONDS = 0.1
+"""Without privileges the kernel takes a change no more often than this, from all of them together."""
+
+
+def set_group_nice(pid: int, nice: int) -> bool:
+    """Set the nice value of the autogroup that `pid` is in; False when the kernel wants to be asked again later.
+
+    Where there are no autogroups, or the process has gone, nothing changes.
+    """
+    try:
+        Path(f"/proc/{pid}/autogroup").write_text(str(nice), encoding="ascii")
+    except OSError as error:
+        return error.errno != errno.EAGAIN
+    return True

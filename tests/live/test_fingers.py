@@ -1,0 +1,132 @@
+"""Fingers on a real session that plays a phone, by the raw stream of a whole server."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from tests.api import Api
+from tests.conftest import served
+from tests.live.remote import Remote, inside, open_page, viewing
+from tests.screens import Page
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def session(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[Api, str]]:
+    async with served(tmp_path_factory.mktemp("server"), {}) as api:
+        yield api, (await api.ready(profile="mobile"))["id"]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def devtools(session: tuple[Api, str]) -> AsyncIterator[Page]:
+    async with inside(*session) as first:  # one for all: Chromium undoes emulation when a client leaves
+        yield first
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def page(devtools: Page) -> Page:
+    await open_page(devtools)
+    return devtools
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def remote(session: tuple[Api, str], page: Page) -> AsyncIterator[Remote]:
+    async with viewing(*session) as viewer:
+        await viewer.driving()
+        yield viewer
+
+
+async def touch(remote: Remote, action: str, *points: tuple[int, int, int]) -> None:
+    await remote.say("touch", a=action, pts=[{"id": number, "x": x, "y": y} for number, x, y in points])
+
+
+async def events(page: Page, start: str) -> list[dict[str, Any]]:
+    return [event for event in await page.evaluate("log") if event["type"].startswith(start)]
+
+
+async def test_the_phone_says_that_it_takes_touch(remote: Remote, page: Page) -> None:
+    assert (remote.hello["w"], remote.hello["h"], remote.hello["touch"]) == (412, 839, "emulated")
+    assert await page.evaluate(
+        "[innerWidth, innerHeight, matchMedia('(hover:none) and (pointer:coarse)').matches]"
+    ) == [
+        412,
+        839,
+        True,
+    ]
+
+
+async def test_a_tap_is_a_trusted_touch_and_then_a_click_on_that_pixel(remote: Remote, page: Page) -> None:
+    await touch(remote, "start", (7, 50, 300))
+    await touch(remote, "end", (7, 50, 300))
+    await page.until("log.some(e => e.type === 'click')")
+    seen = await page.evaluate("log")
+    assert [event["type"] for event in seen] == [
+        "pointerdown", "touchstart", "pointerup", "touchend", "mousedown", "mouseup", "click",
+    ]  # fmt: skip
+    assert all(event["trusted"] for event in seen)
+    assert (seen[0]["pointer"], seen[0]["x"], seen[0]["y"], seen[0]["pressure"]) == ("touch", 50, 300, 1)
+    assert seen[1]["touches"] == [[50, 300]]
+    assert (seen[-1]["x"], seen[-1]["y"]) == (50, 300)
+
+
+async def test_a_swipe_scrolls(remote: Remote, page: Page) -> None:
+    await touch(remote, "start", (1, 200, 700))
+    for y in range(680, 200, -20):
+        await touch(remote, "move", (1, 200, y))
+    await touch(remote, "end", (1, 200, 220))
+    await page.until("scrollY > 300 && log.some(e => e.type === 'touchstart')")
+    assert (await events(page, "touchstart"))[0]["touches"] == [[200, 700]]
+    assert not await events(page, "click")
+
+
+async def test_two_fingers_are_both_seen_and_the_next_tap_is_again_one(remote: Remote, page: Page) -> None:
+    await touch(remote, "start", (1, 50, 300))
+    await touch(remote, "start", (2, 150, 300))
+    await touch(remote, "move", (1, 40, 310))
+    await touch(remote, "move", (2, 160, 290))
+    await touch(remote, "end", (1, 40, 310))
+    await touch(remote, "end", (2, 160, 290))
+    await page.until("log.filter(e => e.type === 'touchend').length === 2")
+    touches = [(event["type"], event["touches"]) for event in await events(page, "touch")]
+    assert touches[:4] == [
+        ("touchstart", [[50, 300]]), ("touchcancel", []),
+        ("touchstart", [[50, 300]]), ("touchstart", [[50, 300], [150, 300]]),
+    ]  # fmt: skip
+    assert ("touchmove", [[40, 310], [160, 290]]) in touches
+    assert touches[-2:] == [("touchend", [[160, 290]]), ("touchend", [])]
+    assert all(event["trusted"] for event in await page.evaluate("log"))
+    assert {event["pointer"] for event in await events(page, "pointer")} == {"touch"}
+    await page.evaluate("log.length = 0")
+    await touch(remote, "start", (1, 50, 400))
+    await touch(remote, "end", (1, 50, 400))
+    await page.until("log.some(e => e.type === 'click')")
+
+
+async def test_fingers_meet_the_page_where_they_are_seen_when_it_is_zoomed(remote: Remote, page: Page) -> None:
+    wide = """<meta name=viewport content="width=device-width"><body style=margin:0>
+        <div style=width:824px;height:5000px>
+        <script>log = []; addEventListener('touchstart', e => log.push([...e.touches].map(t => [t.clientX, t.clientY])))
+        </script>"""
+    await open_page(page, wide)
+    await page.until("visualViewport.scale === 0.5")
+    await touch(remote, "start", (1, 50, 300))
+    await touch(remote, "start", (2, 150, 300))
+    await touch(remote, "cancel", (1, 50, 300), (2, 150, 300))
+    await page.until("log.length === 3")
+    assert await page.evaluate("log") == [[[100, 600]], [[100, 600]], [[100, 600], [300, 600]]]
+
+
+async def test_fingers_are_lifted_when_their_viewer_leaves(session: tuple[Api, str], page: Page) -> None:
+    async with viewing(*session) as viewer:
+        await viewer.driving()
+        await touch(viewer, "start", (1, 50, 300))
+        await touch(viewer, "start", (2, 150, 300))
+        await page.until("log.filter(e => e.type === 'touchstart').length === 3")
+    await page.until(
+        "log.some(e => e.type === 'touchcancel' && e.touches.length === 0) && log.at(-1).type !== 'touchstart'"
+    )

@@ -1,0 +1,80 @@
+"""The moments between a place that is given and a session that begins."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from chaser_server.errors import ConcurrencyLimit, SubstrateUnavailable
+from chaser_server.model import SessionSpec, Status
+from chaser_server.sessions.running import RunningSession
+from tests.sessions.house import House
+from tests.substrates import FakeSubstrate
+
+
+def spec(house: House) -> SessionSpec:
+    return SessionSpec(house.workspace.id, None, "default", 60)
+
+
+def in_line(house: House) -> asyncio.Task[RunningSession]:
+    return asyncio.create_task(house.service.claim(spec(house), house.workspace, wait_seconds=60))
+
+
+@pytest.fixture
+async def full(house: House) -> RunningSession:
+    """The only session that this house has a place for."""
+    house.furnish(FakeSubstrate(), concurrent_sessions=1)
+    return await house.ready()
+
+
+async def until_waiting(house: House) -> None:
+    while not house.service.waiting:
+        await asyncio.sleep(0)
+
+
+async def test_a_place_given_to_who_leaves_at_that_moment_goes_on(house: House, full: RunningSession) -> None:
+    first, second = in_line(house), in_line(house)
+    await until_waiting(house)
+    while house.service.waiting != {house.workspace.id: 2}:
+        await asyncio.sleep(0)
+    deleting = asyncio.create_task(house.delete(full))
+    while house.service.waiting != {house.workspace.id: 1}:
+        await asyncio.sleep(0)
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    assert (await house.service.begin(await second)).status is Status.CREATING
+    await deleting
+
+
+async def test_a_shutdown_between_a_place_and_its_session_leaves_no_row(house: House, full: RunningSession) -> None:
+    waiting = in_line(house)
+    await until_waiting(house)
+    deleting = asyncio.create_task(house.delete(full))
+    while house.service.waiting:
+        await asyncio.sleep(0)
+    draining = asyncio.create_task(house.service.drain())
+    running = await waiting
+    await draining
+    with pytest.raises(SubstrateUnavailable):
+        await house.service.begin(running)
+    await deleting
+    page = await house.store.page(house.workspace.id, limit=10)
+    assert [session.id for session in page] == [full.record.id]
+    assert house.service.running == []
+
+
+async def test_a_place_whose_session_cannot_be_stored_is_free_again(house: House) -> None:
+    house.furnish(FakeSubstrate(), concurrent_sessions=1)
+    await house.fill_disk()
+    with pytest.raises(Exception, match="cannot be written"):
+        await house.create()
+    await house.make_room()
+    await house.create()
+
+
+async def test_without_patience_there_is_no_waiting(house: House, full: RunningSession) -> None:
+    with pytest.raises(ConcurrencyLimit):
+        await house.service.claim(spec(house), house.workspace)
+    assert house.service.waiting == {}

@@ -121,6 +121,7 @@ async def serving(config: Config, *, imported_key: str = "") -> AsyncIterator[Se
             signer=signer,
             upstreams=upstreams,
             refusals=refusals,
+            pool=pool,
         )
         stack.push_async_callback(_in_time, service.settle, _LAST_WORDS_SECONDS)  # what leaving clients still note
         runner = Runner(application)

@@ -64,7 +64,7 @@ class Metrics(Collector):
         counts: Counts,
         refusals: Mapping[str, int],
         upstreams: UpstreamPool | None,
-        pool: PoolCounts | None,
+        pool: PoolCounts,
     ) -> None:
         self._require_key = config.metrics.require_key
         self._is_private = _is_private(config)
@@ -105,8 +105,7 @@ class Metrics(Collector):
         yield from self._doors()
         yield from self._queue()
         yield from self._ways_out()
-        if self._pool is not None:
-            yield from _pool(self._pool)
+        yield from _pool(self._pool)
         yield from self._requests()
 
     def _sessions(self) -> Iterator[Family]:

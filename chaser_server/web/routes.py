@@ -101,7 +101,7 @@ def build_application(
     signer: Signer,
     upstreams: UpstreamPool | None,
     refusals: Mapping[str, int],
-    pool: PoolCounts | None = None,
+    pool: PoolCounts,
 ) -> web.Application:
     """The aiohttp application. `upstreams`, `refusals` (of egress, by rule) and `pool` are for /metrics alone.
 

@@ -152,7 +152,7 @@ SCHEMAS: dict[str, Json] = {
     "NewKey": {
         **asked(
             "The name is for people.",
-            name={"type": "string", "minLength": 1, "maxLength": 100, "pattern": "\\S"},
+            name={"type": "string", "minLength": 1, "maxLength": 100, "pattern": "\\S", "description": "Printable."},
             mode={
                 "enum": ["live", "test"],
                 "default": "live",

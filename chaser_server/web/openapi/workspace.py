@@ -11,6 +11,7 @@ from chaser_server.web.openapi.parts import (
     in_header,
     in_path,
     operation,
+    query,
     raw,
     shape,
 )
@@ -40,15 +41,23 @@ _USAGE = {
         {"date": "2026-11-02", "bytes_total": 5200000, "sessions": 12},
     ],
 }
+_TABLE = (
+    "date,key_id,key_prefix,key_name,region,sessions,bytes_up,bytes_down,bytes_total\r\n"
+    "2026-11-02,key_01998d2e-5f3a-7c41-9e0b-2d6c1f3a4b5c,cha_live_2vXyQ7a,ci,,12,200000,5000000,5200000\r\n"
+)
 _EVENT = 'id: 7\nevent: key_created\ndata: {"at": "2026-11-21T09:30:00.123456Z", "kind": "key_created", "actor": "dashboard", "address": "127.0.0.1", "detail": {"name": "ci"}}\n\n'  # noqa: E501
+
+_SUMS_OF_THE_MONTH = answer("Sums for the current calendar month, UTC.", shape("Usage"), example=_USAGE)
+_SUMS_OF_THE_MONTH["content"]["text/csv"] = {"schema": {"type": "string"}, "example": _TABLE}
 
 USAGE = operation(
     "getUsage",
     "Show this month's usage",
     tag=TAG,
     security=BY_KEY,
-    responses={"200": answer("Sums for the current calendar month, UTC.", shape("Usage"), example=_USAGE)},
-    errors=_WHO,
+    parameters=[query("format", "csv: a table with one line for each day, key and region.", {"enum": ["json", "csv"]})],
+    responses={"200": _SUMS_OF_THE_MONTH},
+    errors=(*_WHO, "invalid_request"),
 )
 
 LIST_KEYS = operation(

@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -38,10 +39,12 @@ class Stage:
 
 
 @asynccontextmanager
-async def server(*flags: str) -> AsyncIterator[tuple[str, str]]:
-    """A server in a process of its own; yields its URL and a key."""
+async def server(*flags: str, fill: Callable[[Path], Awaitable[None]] | None = None) -> AsyncIterator[tuple[str, str]]:
+    """A server in a process of its own; yields its URL and a key. `fill` prepares its data directory."""
     key = new_key()
     with tempfile.TemporaryDirectory(prefix="chaser-bench-") as data_dir:
+        if fill is not None:
+            await fill(Path(data_dir))
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "chaser_server", "--listen", "127.0.0.1:0", "--data-dir", data_dir, *flags),
             stdout=asyncio.subprocess.PIPE,

@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from chaser_server.bench import egress, relay, sessions
+from chaser_server.bench import egress, relay, sessions, store
 from chaser_server.chromium.find import find_chromium
 from chaser_server.config import Config
 
@@ -19,6 +19,7 @@ def run(config: Config, *, as_json: bool) -> int:
         (sessions, asyncio.run(sessions.measure())),
         (relay, relay.measure(executable)),
         (egress, egress.measure()),
+        (store, asyncio.run(store.measure())),
     ):
         _report(module, rows, as_json=as_json)
     return 0

@@ -84,10 +84,12 @@ class BenchServer:
 
 
 @asynccontextmanager
-async def server(*, pool: int) -> AsyncIterator[BenchServer]:
-    """A server with so many browsers in its pool, and no limit to its sessions."""
+async def server(*, pool: int, fill: Callable[[Path], Awaitable[None]] | None = None) -> AsyncIterator[BenchServer]:
+    """A server with so many browsers in its pool, and no limit to its sessions. `fill` prepares its data directory."""
     key, began = new_key(), perf_counter()
     with tempfile.TemporaryDirectory(prefix="chaser-bench-") as data_dir:
+        if fill is not None:
+            await fill(Path(data_dir))
         config = Path(data_dir) / "bench.toml"
         config.write_text(f"[pool]\nsize = {pool}\n[limits]\nconcurrent_sessions = 0\n", encoding="utf-8")
         process = await asyncio.create_subprocess_exec(

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from chaser_server.chromium.cdp import CdpError, Event
@@ -39,6 +39,7 @@ class PageKeeper:
         self._attaches = False
         self._pages: list[str] = []  # our CDP session ids, of every page, the newest last
         self._sessions: dict[str, str] = {}  # our CDP session id -> target id, of pages to be dressed
+        self._listeners: list[Callable[[Event], None]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._repeating: asyncio.Task[None] | None = None
 
@@ -52,10 +53,13 @@ class PageKeeper:
         self._context = next((target["browserContextId"] for target in targets if target["type"] == "page"), "")
         if self._emulates:
             await self._attach()
-        if not self._profile.headless:
-            await self._devtools.call("Target.setDiscoverTargets", {"discover": True, "filter": _ONLY_PAGES})
+        await self._devtools.call("Target.setDiscoverTargets", {"discover": True, "filter": _ONLY_PAGES})
         await self._settle()
         return self._user_agent or about["userAgent"]
+
+    def listen(self, hear: Callable[[Event], None]) -> None:
+        """Have `hear` told of every event, after the keeper has heard it."""
+        self._listeners.append(hear)
 
     def client_left(self) -> None:
         """Another client has disconnected and may have taken our emulation with it: put it back."""
@@ -101,24 +105,21 @@ class PageKeeper:
         self._spawn(self.dispatch_touch("cancel", ()))
 
     async def front_page(self) -> str:
-        """Our CDP session with the page that has the focus; without a screen, else the newest.
+        """Our CDP session with the page that has the focus; without a screen, with the newest that is visible.
 
         Raises `CdpError` when there is none, as while a dialog has the focus.
         """
         await self._attach()
-        asked = [asyncio.create_task(self._focused(session_id), name="focus") for session_id in reversed(self._pages)]
+        asked = [asyncio.create_task(self._in_front(session_id), name="front") for session_id in reversed(self._pages)]
         try:
-            for answer in asyncio.as_completed(asked, timeout=_PAGE_SECONDS):
-                if session_id := await answer:
-                    return session_id
-        except TimeoutError:
-            pass
+            async with asyncio.timeout(_PAGE_SECONDS):
+                for session_id, answer in zip(reversed(self._pages), asked, strict=True):
+                    if await answer:
+                        return session_id
         finally:
             for question in asked:
                 question.cancel()
-        if self._profile.headless and self._pages:
-            return self._pages[-1]
-        raise CdpError("no page has the focus")
+        raise CdpError("no page is in front")
 
     async def close(self) -> None:
         """Stop keeping, and close the connection."""
@@ -128,6 +129,11 @@ class PageKeeper:
         await self._devtools.close()
 
     def _on_event(self, event: Event) -> None:
+        self._heed(event)
+        for hear in self._listeners:
+            hear(event)
+
+    def _heed(self, event: Event) -> None:
         if event.method == "Target.targetCreated":
             self._spawn(self._enlarge(event.params["targetInfo"]["targetId"]))
         elif event.method == "Target.attachedToTarget":
@@ -161,13 +167,14 @@ class PageKeeper:
             async with asyncio.timeout(_PAGE_SECONDS):
                 await self._devtools.call(method, params, session_id)
 
-    async def _focused(self, session_id: str) -> str:
-        """The session again if its page has the focus, else nothing."""
-        question = {"expression": "document.hasFocus()", "returnByValue": True}
+    async def _in_front(self, session_id: str) -> bool:
+        """What the page itself says. Without a screen, no page may have the focus."""
+        asks = "document.visibilityState === 'visible'" if self._profile.headless else "document.hasFocus()"
+        question = {"expression": asks, "returnByValue": True}
         with contextlib.suppress(*_GONE):
             answer = await self._devtools.call("Runtime.evaluate", question, session_id)
-            return session_id if answer["result"].get("value") else ""
-        return ""
+            return answer["result"].get("value") is True
+        return False
 
     async def _enlarge(self, target_id: str) -> None:
         """Make a page's window full screen, so that page (x, y) is screen (x, y)."""

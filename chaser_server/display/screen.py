@@ -104,6 +104,9 @@ class Screen:
         if not self._link.alive:
             raise ScreenLost("the X server has gone")
 
+    def rest(self) -> None:
+        """Nobody looks any more. Nothing is to be done: only `wait_changed` costs anything."""
+
     def close(self) -> None:
         """Let the screen go; whoever waits gets `ScreenLost`. May be called twice."""
         self._link.close()

@@ -82,6 +82,7 @@ class Hub:
                 task.cancel()
             self._tasks = []
             self._frame = None
+            self._source.rest()
 
     async def next_frame(self, *, after: int, due: float, early: float) -> Frame:
         """Wait for a picture with a number above `after` that differs from that one.

@@ -22,6 +22,9 @@ class Source(Protocol):
     def grab(self) -> bytes:
         """The picture now: BGRX, top line first, no padding. Never waits. Raises `ScreenLost`."""
 
+    def rest(self) -> None:
+        """Nobody looks any more, until the next `wait_changed`."""
+
 
 class Driver(Protocol):
     """Something that takes input. Coordinates are pixels of the screen. Nothing here raises or waits for long."""

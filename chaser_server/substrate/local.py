@@ -15,8 +15,10 @@ import aiohttp
 from chaser_server.chromium.cdp import CdpError
 from chaser_server.chromium.devtools import DevTools
 from chaser_server.chromium.guard import asks_for_own_proxy
+from chaser_server.chromium.hands import Hands
 from chaser_server.chromium.keeper import PageKeeper
 from chaser_server.chromium.profiles import Profile, device_name
+from chaser_server.chromium.screencast import Screencast
 from chaser_server.config import PreviewConfig
 from chaser_server.display.framebuffer import Framebuffer, encode_png
 from chaser_server.display.input import Input
@@ -25,12 +27,14 @@ from chaser_server.display.window_manager import WindowManager
 from chaser_server.egress.proxy import EgressProxy
 from chaser_server.errors import LaunchFailed, ScreenLost, SubstrateUnavailable
 from chaser_server.live.encoder import Encoder
+from chaser_server.live.seams import Driver, Source
 from chaser_server.live.view import Facts, LiveView
 from chaser_server.machine import memory_kills
 from chaser_server.model import ByteCount, LedgerRow
 from chaser_server.sandbox.process import Sandbox
 from chaser_server.substrate.base import Exit, OnEvent
 from chaser_server.substrate.driver import NativeDriver
+from chaser_server.substrate.pages import PageSource
 
 NewProxy = Callable[[ByteCount, OnEvent], EgressProxy]
 
@@ -144,8 +148,8 @@ class LocalBrowser:
             if self._view is None:
                 try:
                     self._view = await self._open_view()
-                except (LaunchFailed, ScreenLost) as error:
-                    raise SubstrateUnavailable(f"no live view of the screen: {error.message}") from error
+                except (LaunchFailed, ScreenLost, CdpError, ConnectionError, TimeoutError) as error:
+                    raise SubstrateUnavailable(f"no live view of the screen: {error}") from error
             return self._view
 
     async def exited(self) -> Exit:
@@ -181,19 +185,35 @@ class LocalBrowser:
 
     async def _open_view(self) -> LiveView:
         """Made for the first viewer, kept for the next: without viewers it does nothing."""
+        source, driver, facts = await (self._view_pages() if self._framebuffer is None else self._view_screen())
+        return LiveView(
+            source=source,
+            driver=driver,
+            encoder=self._encoder,
+            facts=facts,
+            fps=self._preview.fps,
+            max_fps=self._preview.max_fps,
+        )
+
+    async def _view_screen(self) -> tuple[Source, Driver, Facts]:
         descriptor, _ = await self._sandbox.ask("framebuffer")
         screen = await Screen.open(descriptor, await self._socket("display"))
         self._stack.callback(screen.close)
         screen_input = await Input.open(await self._socket("display"))
         self._stack.callback(screen_input.close)
-        return LiveView(
-            source=screen,
-            driver=NativeDriver(screen_input, self._keeper, touch=self._profile.touch),
-            encoder=self._encoder,
-            facts=Facts(backend="xvfb", native_input=True, touch="emulated" if self._profile.touch else "none"),
-            fps=self._preview.fps,
-            max_fps=self._preview.max_fps,
-        )
+        driver = NativeDriver(screen_input, self._keeper, touch=self._profile.touch)
+        facts = Facts(backend="xvfb", native_input=True, touch="emulated" if self._profile.touch else "none")
+        return screen, driver, facts
+
+    async def _view_pages(self) -> tuple[Source, Driver, Facts]:
+        size = (self._profile.width, self._profile.height)
+        cast = Screencast(self._devtools, self._keeper, width=size[0], height=size[1])
+        self._stack.callback(cast.close)
+        hands = Hands(self._devtools, cast)
+        self._stack.callback(hands.close)
+        source = PageSource(cast, size=size, first=await self._keeper.capture())
+        facts = Facts(backend="screencast", native_input=False, touch="cdp" if self._profile.touch else "none")
+        return source, hands, facts
 
     async def _socket(self, want: str) -> socket.socket:
         descriptor, _ = await self._sandbox.ask(want)

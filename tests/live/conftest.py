@@ -37,6 +37,9 @@ class CountingSource:
     async def wait_changed(self) -> None:
         await self._screen.wait_changed()
 
+    def rest(self) -> None:
+        self._screen.rest()
+
 
 class CountingEncoder(Encoder):
     """An encoder that counts."""

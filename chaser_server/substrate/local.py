@@ -326,7 +326,11 @@ class LocalMaker:
 
 
 def _adopt(descriptor: int) -> socket.socket:
-    sock = socket.socket(fileno=descriptor)
+    try:
+        sock = socket.socket(fileno=descriptor)
+    except OSError:  # the sandbox may hand out anything
+        os.close(descriptor)
+        raise
     sock.setblocking(False)
     return sock
 

@@ -205,7 +205,7 @@ class LocalBrowser:
         return _adopt(descriptor)
 
     async def _find_browser_target(self) -> str:
-        status, _, body = await self._devtools.fetch("GET", "/json/version")
+        status, _, body = await self._devtools.fetch("GET", "/json/version", seconds=None)
         if status != 200:
             raise LaunchFailed(f"DevTools answered {status}")
         path: str = urlsplit(json.loads(body)["webSocketDebuggerUrl"]).path

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import re
 
 from aiohttp import web
 
@@ -17,6 +18,7 @@ from chaser_server.web.schemas import timestamp
 
 KEEP_ALIVE_SECONDS = 15.0
 FIRST_EVENTS = 100
+_NUMBER = re.compile(r"[0-9]{1,18}")  # as many digits as SQLite has room for
 
 log = logging.getLogger(__name__)
 
@@ -37,11 +39,12 @@ async def stream(request: web.Request) -> web.StreamResponse:
     response = web.StreamResponse(headers=headers)
     await response.prepare(request)
     news = audit.news()
-    if last.isdigit():
-        events = await audit.after(workspace.id, int(last))
+    resumes = _NUMBER.fullmatch(last) is not None
+    seen = int(last) if resumes else 0
+    if resumes:
+        events = await audit.after(workspace.id, seen)
     else:
         events = await audit.latest(workspace.id, FIRST_EVENTS)
-    seen = int(last) if last.isdigit() else 0
     while not request.app[SERVICE].draining:
         for event in events:
             await response.write(render(event))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from urllib.parse import urlencode
 
 from aiohttp import web
 
-from chaser_server.errors import LaunchFailed, NotFound, SubstrateUnavailable
+from chaser_server.errors import LaunchFailed, NotFound, SessionNotOpen, SubstrateUnavailable
 from chaser_server.model import ByteCount, Status
 from chaser_server.relay.gate import MessageGate
 from chaser_server.relay.splice import UpgradeRefused, join
@@ -56,8 +57,11 @@ async def protocol(request: web.Request) -> web.Response:
     request.app[OUTSIDE].check_origin(request)
     for running in request.app[SERVICE].running:
         if running.record.status is Status.READY and running.browser is not None:
-            body = await _fetch(running.browser, "GET", "/json/protocol")
-            return web.Response(body=body, content_type="application/json")
+            with contextlib.suppress(
+                SubstrateUnavailable, SessionNotOpen
+            ):  # one that hangs, or a rehearsal: ask another
+                body = await _fetch(running.browser, "GET", "/json/protocol")
+                return web.Response(body=body, content_type="application/json")
     raise SubstrateUnavailable("no browser is up that could tell its protocol; create a session first")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import socket
 from collections.abc import Callable
@@ -220,7 +221,7 @@ class LocalBrowser:
         return _adopt(descriptor)
 
     async def _find_browser_target(self) -> str:
-        status, _, body = await self._devtools.fetch("GET", "/json/version")
+        status, _, body = await self._devtools.fetch("GET", "/json/version", seconds=None)
         if status != 200:
             raise LaunchFailed(f"DevTools answered {status}")
         path: str = urlsplit(json.loads(body)["webSocketDebuggerUrl"]).path
@@ -228,7 +229,11 @@ class LocalBrowser:
 
 
 def _adopt(descriptor: int) -> socket.socket:
-    sock = socket.socket(fileno=descriptor)
+    try:
+        sock = socket.socket(fileno=descriptor)
+    except OSError:  # the sandbox may hand out anything
+        os.close(descriptor)
+        raise
     sock.setblocking(False)
     return sock
 

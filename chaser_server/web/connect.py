@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Awaitable, Callable
 from functools import wraps
@@ -74,8 +75,9 @@ async def protocol(request: web.Request) -> web.Response:
     request.app[OUTSIDE].check_origin(request)
     for running in request.app[SERVICE].running:
         if running.record.status is Status.READY and running.browser is not None and not running.rehearsal:
-            body = await _fetch(running.browser, "GET", "/json/protocol")
-            return web.Response(body=body, content_type="application/json")
+            with contextlib.suppress(SubstrateUnavailable):  # one that hangs: ask another
+                body = await _fetch(running.browser, "GET", "/json/protocol")
+                return web.Response(body=body, content_type="application/json")
     raise SubstrateUnavailable("no browser is up that could tell its protocol; create a session first")
 
 

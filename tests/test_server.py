@@ -227,5 +227,5 @@ async def logged(server: Served, text: str) -> None:
 
 async def test_the_log_is_json_when_asked_for(tmp_path: Path) -> None:
     async with server_process(tmp_path / "data", "--log-format", "json") as server:
-        await server.api.ask("GET", "/healthz")
-        await logged(server, '"path": "/healthz", "status": 200')
+        await server.api.ask("GET", "/v1/sessions")
+        await logged(server, '"path": "/v1/sessions", "status": 200')

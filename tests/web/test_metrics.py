@@ -237,10 +237,7 @@ async def test_open_metrics_are_given_to_who_asks_for_them(fake_api: Api) -> Non
 async def test_a_key_is_asked_for_where_strangers_can_come_by(
     house: House, server: dict[str, Any], require_key: str, headers: dict[str, str], needs: bool
 ) -> None:
-    config = parse({"server": server, "metrics": {"require_key": require_key}})
-    metrics = Metrics(
-        config=config, service=house.service, counts=Counts(), refusals={}, upstreams=None, pool=FakeSubstrate()
-    )
+    metrics = metrics_of(house.service, config=parse({"server": server, "metrics": {"require_key": require_key}}))
     assert metrics.needs_key(headers) is needs
 
 

@@ -1,4 +1,5 @@
 # make run    set up what the server needs, and start it       make run ARGS="--listen 127.0.0.1:0"
+# make dist   build dist/chaser-server, which needs no Python on the machine it runs on
 # make test   set up what the tests need besides, and run them make test ARGS="-k relay"
 PY := .venv/bin/python
 CLIENTS := tests/clients
@@ -6,7 +7,7 @@ export PIP_NO_INPUT := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 MAKEFLAGS += --no-print-directory
 
-.PHONY: setup run test lint bench clean
+.PHONY: setup run test lint bench dist clean
 .DEFAULT_GOAL := run
 
 # Stamp files: what is set up is set up again only when what it was made from changes.
@@ -42,6 +43,10 @@ test: lint
 
 bench: .venv/.ready-to-test
 	@$(PY) -m chaser_server bench $(ARGS)
+
+dist: .venv/.ready-to-run
+	@$(PY) -m pip install -q -e '.[dist]'
+	@$(PY) scripts/dist.py
 
 clean:
 	rm -rf .venv $(CLIENTS)/node_modules *.egg-info build dist .mypy_cache .pytest_cache .ruff_cache

@@ -3,31 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import fcntl
 import hashlib
 import ipaddress
 import logging
+import os
 import socket
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from aiohttp import web
 
-from chaser_server.chromium.find import find_chromium
+from chaser_server.chromium.find import find_chromium, find_headless_shell
 from chaser_server.chromium.profiles import Devices, Profile, load_devices, resolve
 from chaser_server.chromium.version import chrome_major
-from chaser_server.config import Config
+from chaser_server.config import Config, LimitsConfig
 from chaser_server.egress.dial import is_this_machine
 from chaser_server.egress.policy import Policy, Rules, is_loopback
 from chaser_server.egress.upstream import Upstream, UpstreamPool
 from chaser_server.errors import ConfigError, MachineError
+from chaser_server.limits import sessions_for
+from chaser_server.machine import measure
 from chaser_server.model import utc_now
-from chaser_server.sandbox import orphans
+from chaser_server.sandbox import bundle, orphans
 from chaser_server.sandbox.process import Walls
 from chaser_server.sessions.bookkeeper import Bookkeeper
 from chaser_server.sessions.housekeeper import Housekeeper
@@ -42,7 +47,7 @@ from chaser_server.store.secrets import load_secret
 from chaser_server.store.sessions import SessionStore
 from chaser_server.store.usage import UsageStore
 from chaser_server.store.workspaces import WorkspaceStore
-from chaser_server.substrate.local import LocalMaker
+from chaser_server.substrate.maker import Executable, LocalMaker
 from chaser_server.substrate.pool import Pool, shelf_sizes
 from chaser_server.substrate.rehearsal import RehearsalSubstrate
 from chaser_server.tokens import is_key, new_key
@@ -93,14 +98,15 @@ async def serving(config: Config, *, imported_key: str = "") -> AsyncIterator[Se
         signer = Signer(await load_secret(database, SIGNING_SECRET))
         first_key = await _first_key(workspaces, imported_key)
         listener = stack.enter_context(_listen(*config.server.address))
-        pool = await _local_substrate(config, data_dir, listener)
+        upstreams, refusals = _upstreams(config), Counter[str]()
+        pool = await _local_substrate(config, data_dir, listener, upstreams=upstreams, refusals=refusals)
         stack.push_async_callback(pool.close)
         service = SessionService(
             store=store,
             audit=audit,
             substrate=pool,
             rehearsal=RehearsalSubstrate(pool.profiles),
-            limits=config.limits,
+            limits=_sized(config.limits),
         )
         if orphaned := await service.recover():
             log.warning("closed %d sessions that an earlier start left open", orphaned)
@@ -113,6 +119,9 @@ async def serving(config: Config, *, imported_key: str = "") -> AsyncIterator[Se
             audit=audit,
             usage_store=UsageStore(database),
             signer=signer,
+            upstreams=upstreams,
+            refusals=refusals,
+            pool=pool,
         )
         stack.push_async_callback(_in_time, service.settle, _LAST_WORDS_SECONDS)  # what leaving clients still note
         runner = Runner(application)
@@ -166,15 +175,29 @@ async def _first_key(workspaces: WorkspaceStore, imported: str) -> str | None:
     return secret
 
 
-async def _local_substrate(config: Config, data_dir: Path, listener: socket.socket) -> Pool:
+async def _local_substrate(
+    config: Config,
+    data_dir: Path,
+    listener: socket.socket,
+    *,
+    upstreams: UpstreamPool | None,
+    refusals: Counter[str],
+) -> Pool:
     return Pool(
-        await _local_maker(config, data_dir, listener),
+        await _local_maker(config, data_dir, listener, upstreams=upstreams, refusals=refusals),
         sizes=shelf_sizes(config.pool, config.profiles),
         max_age_seconds=config.pool.max_age_seconds,
     )
 
 
-async def _local_maker(config: Config, data_dir: Path, listener: socket.socket) -> LocalMaker:
+async def _local_maker(
+    config: Config,
+    data_dir: Path,
+    listener: socket.socket,
+    *,
+    upstreams: UpstreamPool | None,
+    refusals: Counter[str],
+) -> LocalMaker:
     isolated = config.sandbox.isolation == "bwrap"
     walls = Walls(
         isolated=isolated,
@@ -182,16 +205,17 @@ async def _local_maker(config: Config, data_dir: Path, listener: socket.socket) 
         python=SYSTEM_PYTHON if isolated else sys.executable,  # a virtual environment is not in the sandbox
         user=config.sandbox.user,
         scratch_max_bytes=config.sandbox.scratch_max_bytes,
+        doorman_folder=None if isolated and os.access(SYSTEM_PYTHON, os.X_OK) else bundle.doorman_folder(),
     )
     # Two servers may share a machine but not a data directory, so its path names what belongs to this one.
     instance = f"chaser-{hashlib.sha256(str(data_dir.resolve()).encode()).hexdigest()[:16]}"
     if killed := await asyncio.to_thread(orphans.clean_up, instance):
         log.warning("ended %d processes that an earlier start left behind", killed)
     user = walls.outer_user()
-    executable = find_chromium(config.browser.executable, uid=None if user is None else user[0])
+    executables = await _executables(config, data_dir, uid=None if user is None else user[0])
     host, port = listener.getsockname()[:2]
-    behind_proxy = bool(config.server.public_url or config.server.trusted_proxies)  # which others come through
-    is_public = behind_proxy or not ipaddress.ip_address(host).is_loopback
+    choice = config.egress.private_networks
+    is_public = choice == "closed" or (choice == "auto" and not ipaddress.ip_address(host).is_loopback)
     policy = Policy(
         is_public=is_public,
         is_own_address=is_this_machine if is_public else is_loopback,
@@ -202,15 +226,33 @@ async def _local_maker(config: Config, data_dir: Path, listener: socket.socket) 
     return LocalMaker(
         config=config.browser,
         preview=config.preview,
-        executable=executable.path,
-        chrome_major=await chrome_major(executable.path, data_dir),
+        executables=executables,
         profiles=await _profiles(config, data_dir),
         walls=walls,
         policy=policy,
-        upstreams=_upstreams(config),
+        upstreams=upstreams,
         direct=_rules("egress.direct", config.egress.direct),
+        refusals=refusals,
         instance=instance,
     )
+
+
+async def _executables(config: Config, data_dir: Path, *, uid: int | None) -> dict[str, Executable]:
+    """The browsers of this machine; the small one may be missing. Raises `MachineError` without Chromium."""
+    found = {"chromium": find_chromium(config.browser.executable, uid=uid)}
+    with contextlib.suppress(MachineError):
+        found["headless-shell"] = find_headless_shell(uid=uid)
+    return {kind: Executable(one.path, await chrome_major(one.path, data_dir)) for kind, one in found.items()}
+
+
+def _sized(limits: LimitsConfig) -> LimitsConfig:
+    """Limits whose `auto` has become a number."""
+    if limits.max_sessions != "auto":
+        return limits
+    here = measure()
+    most = sessions_for(memory_bytes=here.memory_bytes, cores=here.cores)
+    log.info("at most %d sessions: %.1f GiB of memory, %g cores", most, here.memory_bytes / 2**30, here.cores)
+    return replace(limits, max_sessions=most)
 
 
 def _rules(key: str, entries: Sequence[str]) -> Rules:

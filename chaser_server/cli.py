@@ -67,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     vacuum = subparsers.add_parser("vacuum", parents=[common], help="forget what is too old, and shrink the database")
     vacuum.set_defaults(run=commands.vacuum)
     bench = subparsers.add_parser("bench", parents=[common], help="measure this machine: relay, sessions")
+    bench.add_argument("--quick", action="store_true", help="fewer sessions: a minute or two")
     bench.add_argument("--json", action="store_true", help="also one JSON line per row")
     return parser
 
@@ -172,8 +173,10 @@ async def _doctor(options: argparse.Namespace, config: Config) -> int:
 
 async def _serve(options: argparse.Namespace, config: Config) -> int:
     from chaser_server.app import serving
+    from chaser_server.descriptors import allow_many
 
     logs.set_up(config.log)
+    allow_many()
     if refusal := doctor.refusal(await _examine(config, thorough=False)):
         raise MachineError(refusal)
     stop = _stop_on_signal()
@@ -218,4 +221,4 @@ Create a first session:
 def _bench(options: argparse.Namespace, config: Config) -> int:
     from chaser_server.bench.suite import run
 
-    return run(config, as_json=options.json)
+    return run(config, as_json=options.json, quick=options.quick)

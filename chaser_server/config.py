@@ -14,7 +14,7 @@ import typing
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, Union
+from typing import Any, Literal, Union
 
 from chaser_server.errors import ConfigError
 
@@ -88,6 +88,7 @@ class SandboxConfig:
 class EgressConfig:
     """What sessions may reach."""
 
+    private_networks: str = _setting("auto", choices=("auto", "open", "closed"))
     allow: tuple[str, ...] = ()
     block: tuple[str, ...] = ()
     direct: tuple[str, ...] = ()
@@ -109,6 +110,7 @@ class UpstreamConfig:
 class ProfileConfig:
     """One kind of browser a client may ask for by name."""
 
+    browser: str = _setting("chromium", choices=("chromium", "headless-shell"))
     device: str = ""
     width: int = _setting(1280, low=200, high=7680)
     height: int = _setting(720, low=200, high=4320)
@@ -134,7 +136,7 @@ class LimitsConfig:
     """How much one workspace, and all of them together, may have open."""
 
     concurrent_sessions: int = _setting(10, low=0)
-    max_sessions: int = _setting(0, low=0)
+    max_sessions: int | Literal["auto"] = _setting(0, low=0)
     idle_seconds: float = _setting(300.0, low=1, high=_YEAR_SECONDS)
     egress_budget_bytes: int = _setting(0, low=0)
     creates_per_minute: int = _setting(0, low=0)
@@ -169,6 +171,13 @@ class DashboardConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class MetricsConfig:
+    """Who may read /metrics."""
+
+    require_key: str = _setting("auto", choices=("auto", "always", "never"))
+
+
+@dataclass(frozen=True, slots=True)
 class RetentionConfig:
     """How long what is over is remembered. Usage sums stay for good."""
 
@@ -186,7 +195,8 @@ class MeteringConfig:
 
 
 def _builtin_profiles() -> dict[str, ProfileConfig]:
-    return {"default": ProfileConfig(), "mobile": ProfileConfig(device="Pixel 7")}
+    light = ProfileConfig(browser="headless-shell")
+    return {"default": ProfileConfig(), "mobile": ProfileConfig(device="Pixel 7"), "light": light}
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +214,7 @@ class Config:
     preview: PreviewConfig = field(default_factory=PreviewConfig)
     dashboard: DashboardConfig = field(default_factory=DashboardConfig)
     metering: MeteringConfig = field(default_factory=MeteringConfig)
+    metrics: MetricsConfig = field(default_factory=MetricsConfig)
     retention: RetentionConfig = field(default_factory=RetentionConfig)
     profiles: dict[str, ProfileConfig] = field(default_factory=_builtin_profiles)
     upstreams: tuple[UpstreamConfig, ...] = ()
@@ -318,6 +329,8 @@ def _convert(value: Any, kind: Any) -> Any:
     if typing.get_origin(kind) is tuple:
         is_strings = isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
         return tuple(value) if is_strings else None
+    if typing.get_origin(kind) is Literal:
+        return value if isinstance(value, str) and value in typing.get_args(kind) else None
     if kind is float and type(value) is int:
         return float(value)
     return value if type(value) is kind else None
@@ -340,6 +353,8 @@ def _check_allowed(value: Any, known: Field[Any], key: str) -> None:
 def _describe(kind: Any) -> str:
     if typing.get_origin(kind) is tuple:
         return "a list of strings"
+    if typing.get_origin(kind) is Literal:
+        return " or ".join(map(repr, typing.get_args(kind)))
     return {int: "a whole number", float: "a number", str: "a string", bool: "true or false"}.get(kind, str(kind))
 
 

@@ -179,6 +179,8 @@ def _system_python() -> Check:
     path = Path("/usr/bin/python3")  # the sandbox holds /usr, but not the folder of a virtual environment's Python
     if os.access(path, os.X_OK):
         return Check("system Python", Health.OK, str(path.resolve()))
+    if getattr(sys, "frozen", False):
+        return Check("system Python", Health.OK, "not needed: this build brings its own")
     mend = f"{SETUP}  (Debian, Ubuntu: sudo apt-get install python3)"
     return Check("system Python", Health.FAIL, f"the sandbox's helper needs {path}", mend, "isolation")
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from chaser_server.chromium.find import INSTALLED_BROWSERS, find_chromium
+from chaser_server.chromium.find import INSTALLED_BROWSERS, find_chromium, find_headless_shell
 from chaser_server.errors import MachineError
 
 CLIENTS = Path(__file__).resolve().parents[1] / "tests" / "clients"
@@ -136,6 +136,7 @@ def server_needs(machine: Machine) -> list[Need]:
         Need("system Python", lambda: _file("/usr/bin/python3"), ("python3",)),
         Need("libatomic", _libatomic, ("libatomic1",)),  # for Playwright's driver, which knows the phones
         browser,
+        Need("headless shell", partial(_headless_shell, machine), ("chromium-headless-shell",), required=False),
         Need("fonts", lambda: _font(""), ("fonts-liberation",), required=False),
         Need("Chinese, Japanese and Korean fonts", lambda: _font("cjk|wqy|fallback|gothic|mincho|unifont"),
              ("fonts-wqy-microhei",), required=False),
@@ -231,6 +232,14 @@ def _run(step: Step, say: Callable[[str], None], machine: Machine) -> None:
         say(f"failed     with exit status {done.returncode}, its last lines:")
         for line in done.stdout.splitlines()[-SHOWN_LINES:]:
             say(f"           {line}")
+
+
+def _headless_shell(machine: Machine) -> str:
+    """For sessions of the `light` profile; Playwright's browsers bring one along."""
+    try:
+        return str(find_headless_shell(uid=_stranger() if machine.root else None, environ=machine.environ).path)
+    except MachineError:
+        return ""
 
 
 def _stranger() -> int:

@@ -13,12 +13,28 @@ GRACE_DAYS_DEFAULT, GRACE_DAYS_HIGH = 7, 30
 """For how long a rotated key still works."""
 
 
+RESERVED_BYTES = 1 << 30
+BYTES_PER_SESSION = 1 << 29
+SESSIONS_PER_CORE = 8
+
+
+def sessions_for(*, memory_bytes: int, cores: float) -> int:
+    """What `limits.max_sessions = "auto"` comes to: as many as the scarcer of memory and cores allows, at least one.
+
+    1 GiB is for the server and the system. An idle session takes about 200 MB; half a GiB leaves room for real pages.
+    Eight sessions on a core are slow only while all of them are busy.
+    """
+    by_memory = (memory_bytes - RESERVED_BYTES) // BYTES_PER_SESSION
+    return max(1, min(by_memory, int(cores * SESSIONS_PER_CORE)))
+
+
 def check_places(limits: LimitsConfig, workspace: Workspace, *, mine: int, living: int) -> None:
     """Raise `ConcurrencyLimit` when one more session is too many.
 
     `mine` counts the open sessions of `workspace`, `living` those of the whole server and the browsers that are still
     being buried: the machine bears these, too, though they hold no workspace's place. A limit of 0 is none.
     """
+    assert isinstance(limits.max_sessions, int), '"auto" is made a number at the start'
     if 0 < limits.max_sessions <= living:
         raise ConcurrencyLimit(f"the server has {living} sessions open, as many as it may")
     own = workspace.concurrent_sessions

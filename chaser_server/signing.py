@@ -82,7 +82,7 @@ def whole_milliseconds(moment: datetime) -> datetime:
 def _read(serializer: URLSafeSerializer, token: str, what: str, length: int) -> list[Any]:
     try:
         values = serializer.loads(token)
-    except BadData as error:
+    except (BadData, UnicodeError) as error:  # a header may hold bytes that are no text
         raise Forbidden(f"this {what} is not valid") from error
     if not isinstance(values, list) or len(values) != length:
         raise Forbidden(f"this {what} is not valid")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Mapping
 
 from chaser_server.errors import LaunchFailed, SubstrateUnavailable
 from chaser_server.model import ByteCount, LedgerRow
@@ -65,9 +66,11 @@ class FakeBrowser:
 
 
 class FakeSubstrate:
-    """Launches at once, and well."""
+    """Launches at once, and well. It has no pool: every launch is its own."""
 
+    ready = taken = hastened = cold = 0
     profiles = frozenset({"default", "mobile"})
+    unavailable: Mapping[str, str] = {"light": "its browser is not on this machine"}
 
     def __init__(self) -> None:
         self.browsers: list[FakeBrowser] = []

@@ -78,7 +78,7 @@ def test_without_a_file_every_setting_has_its_default() -> None:
     config = load(None)
     assert config == Config()
     assert config.server.address == ("127.0.0.1", 7070)
-    assert set(config.profiles) == {"default", "mobile"}
+    assert set(config.profiles) == {"default", "mobile", "light"}
 
 
 def test_sections_are_frozen() -> None:
@@ -147,3 +147,13 @@ def test_the_data_directory_follows_the_setting_then_xdg(monkeypatch: pytest.Mon
     monkeypatch.setenv("XDG_DATA_HOME", "/xdg")
     assert parse({"server": {"data_dir": "/here"}}).data_dir == Path("/here")
     assert parse({}).data_dir == Path("/xdg/chaser-server")
+
+
+def test_the_size_of_the_server_is_a_number_or_auto() -> None:
+    assert parse({"limits": {"max_sessions": "auto"}}).limits.max_sessions == "auto"
+    assert parse({"limits": {"max_sessions": 3}}).limits.max_sessions == 3
+    for wrong in ("many", "3", True, 1.5, ["auto"]):
+        with pytest.raises(ConfigError, match=r"limits\.max_sessions must be a whole number or 'auto', not"):
+            parse({"limits": {"max_sessions": wrong}})
+    with pytest.raises(ConfigError, match=r"limits\.max_sessions must be at least 0"):
+        parse({"limits": {"max_sessions": -1}})

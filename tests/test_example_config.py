@@ -34,5 +34,9 @@ def test_the_commented_upstream_is_right_and_whole() -> None:
 
 def test_every_setting_of_the_example_has_a_reason() -> None:
     lines = [line for line in EXAMPLE.read_text().splitlines() if " = " in line and not line.startswith("#")]
-    bare = [line for line in lines if "#" not in line and not line.startswith(("height", 'device = "Pixel'))]
+    bare = [
+        line
+        for line in lines
+        if "#" not in line and not line.startswith(("height", 'device = "Pixel', 'browser = "headless-shell"'))
+    ]
     assert bare == []

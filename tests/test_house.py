@@ -20,7 +20,20 @@ LAYERS = [
     ["substrate"],
     ["sandbox", "chromium", "display", "egress", "relay", "live"],
     ["store"],
-    ["model", "errors", "config", "lifecycle", "limits", "tokens", "logs", "signing", "obstacles", "ports"],
+    [
+        "model",
+        "errors",
+        "config",
+        "lifecycle",
+        "limits",
+        "tokens",
+        "signing",
+        "logs",
+        "machine",
+        "obstacles",
+        "ports",
+        "descriptors",
+    ],
 ]
 DOORS, MACHINES, GROUND = LAYERS[0], LAYERS[5], LAYERS[-1]
 HEIGHT = {room: -number for number, rooms in enumerate(LAYERS) for room in rooms}

@@ -8,7 +8,7 @@ import pytest
 
 from chaser_server.config import LimitsConfig
 from chaser_server.errors import ConcurrencyLimit
-from chaser_server.limits import check_places
+from chaser_server.limits import RateLimits, check_places
 from chaser_server.model import Workspace
 
 
@@ -40,3 +40,11 @@ def test_the_server_bears_no_more_than_its_own_limit_whoever_asks() -> None:
     assert refused(mine=0, living=3, most=3)
     assert refused(mine=0, living=3, most=3, own=0)
     assert not refused(mine=0, living=2, most=3)
+
+
+def test_who_asks_no_more_is_forgotten_while_others_ask() -> None:
+    rates = RateLimits(screenshots=60)
+    for number in range(100):
+        rates.take("screenshots", f"sess_{number}", now=float(number) / 10)
+    rates.take("screenshots", "sess_another", now=100.0)
+    assert rates.users == 1

@@ -118,6 +118,7 @@ async def test_a_killed_browser_is_substrate_down_for_clients_and_in_the_timelin
         assert (found["status"], found["ended_reason"]) == ("closed", "substrate_down")
         detail = await ending(server.api, session["id"])
         assert detail["exit_code"] == 128 + signal.SIGKILL
+        assert (detail["signal"], detail["out_of_memory"]) == ("SIGKILL", False)
         assert "DevTools listening on" in detail["stderr_tail"]
         await until(lambda: not descendants(server.pid), "the rest of the session is gone, too")
 
@@ -226,5 +227,5 @@ async def logged(server: Served, text: str) -> None:
 
 async def test_the_log_is_json_when_asked_for(tmp_path: Path) -> None:
     async with server_process(tmp_path / "data", "--log-format", "json") as server:
-        await server.api.ask("GET", "/healthz")
-        await logged(server, '"path": "/healthz", "status": 200')
+        await server.api.ask("GET", "/v1/sessions")
+        await logged(server, '"path": "/v1/sessions", "status": 200')

@@ -23,10 +23,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-import aiohttp
-
 from chaser_server.bench.relay import BROWSERS, launched
-from chaser_server.bench.sessions import server
+from chaser_server.bench.ways import server
 
 GIGABYTE = 1_000_000_000
 ROUNDS = 5
@@ -60,15 +58,15 @@ async def measure(executable: str, *, amount: int = GIGABYTE, rounds: int = ROUN
     from playwright.async_api import async_playwright
 
     with _origin(amount) as origin, launched(executable) as devtools:
-        async with server() as (url, key, pid), async_playwright() as playwright:
+        async with server(pool=0) as here, async_playwright() as playwright:
             bare = await _page(playwright, f"http://127.0.0.1:{devtools}", origin)
-            session = await _page(playwright, await _session(url, key), origin)
+            session = await _page(playwright, (await here.way("default")()).cdp_url, origin)
             alone, through, cpu = [], [], []
             for _ in range(rounds + 1):
                 alone.append(await _seconds(bare, amount))
-                before = _cpu_seconds(pid)
+                before = _cpu_seconds(here.pid)
                 through.append(await _seconds(session, amount))
-                cpu.append(_cpu_seconds(pid) - before)
+                cpu.append(_cpu_seconds(here.pid) - before)
     per_gigabyte = GIGABYTE / amount
     return [Download(*(statistics.median(each[1:]) * per_gigabyte for each in (alone, through, cpu)))]
 
@@ -85,17 +83,6 @@ async def _seconds(page: Any, amount: int) -> float:
     read, seconds = await page.evaluate(_READ_ALL)
     assert read == amount, f"{read} of {amount} bytes came"
     return float(seconds)
-
-
-async def _session(url: str, key: str) -> str:
-    """Create a session, wait until it is ready, and return its cdp_url. It ends with the server."""
-    headers = {"Authorization": f"Bearer {key}"}
-    async with aiohttp.ClientSession(url, headers=headers, raise_for_status=True) as http:
-        async with http.post("/v1/sessions", json={}) as created:
-            session = await created.json()
-        async with http.get(f"/v1/sessions/{session['id']}?wait=ready"):
-            pass
-    return str(session["cdp_url"])
 
 
 def _cpu_seconds(pid: int) -> float:

@@ -1,126 +1,244 @@
-"""How long a session takes from the wish to the page, on a server of its own started for the bench.
+"""How long a session takes from the wish to the page: BrowserArena's stages, by several ways in one run.
 
-`python -m chaser_server.bench.sessions` prints a table. Times are what a client sees, in milliseconds.
+Every round goes through all ways, one after the other, so that a noisy machine disturbs all alike: read the ratios to
+`bare`. Times are what a client sees, in milliseconds.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
 import os
-import re
 import statistics
-import sys
-import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from collections import defaultdict
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING
 
-import aiohttp
+from aiohttp import web
 
-from chaser_server.tokens import new_key
+from chaser_server.bench.processes import cpu_seconds, pss_megabytes, tree, until_quiet
+from chaser_server.bench.ways import BenchServer, Opened, Way, bare, server
 
-READY_SECONDS = 30
-ROUNDS = 10
+if TYPE_CHECKING:
+    from playwright.async_api import Playwright
+
+BARE = "bare"
+STAGES = ("create", "connect", "goto", "release")
+IDLE_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How much is measured."""
+
+    rounds: int
+    concurrencies: tuple[int, ...]
+    idle_sessions: tuple[int, ...]
+
+
+FULL = Scale(rounds=10, concurrencies=(1, 4, 8), idle_sessions=(1, 5, 10, 20))
+QUICK = Scale(rounds=4, concurrencies=(1, 4), idle_sessions=(1, 5))
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Milliseconds of one stage over all rounds."""
+    """Milliseconds of one stage by one way; `ratio` is to the same stage of `bare`, of the medians."""
 
+    way: str
+    concurrency: int
     stage: str
     p50: float
     p95: float
-    slowest: float
+    p99: float
+    ratio: float
+    failures: int
+    per_second: float
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """What so many idle sessions take: megabytes (PSS) of each browser, the server's, and its processor time."""
+
+    way: str
+    sessions: int
+    megabytes_each: float
+    ratio: float
+    server_megabytes: float
+    server_cpu_percent: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """The server's own start, its memory at rest, and the processes that its sessions have left behind."""
+
+    seconds_to_start: float
+    megabytes_at_rest: float
+    leftovers: int
+
+
+Row = Stage | Idle | Ends
+
+
+async def measure(executable: str, scale: Scale = FULL, *, idle_seconds: float = IDLE_SECONDS) -> list[Row]:
+    """Run everything once; idle sessions are looked at for `idle_seconds`."""
+    from playwright.async_api import async_playwright  # only here: its driver has no part in the server
+
+    async with AsyncExitStack() as stack:
+        page = await stack.enter_async_context(_site())
+        playwright = await stack.enter_async_context(async_playwright())
+        pooled = await stack.enter_async_context(server(pool=max(scale.concurrencies)))
+        cold = await stack.enter_async_context(server(pool=0))
+        at_rest = pss_megabytes([cold.pid])
+        by_hand = bare(executable)
+        ways = {BARE: by_hand, "pool": pooled.way("default"), "cold": cold.way("default"), "light": cold.way("light")}
+        rows: list[Row] = []
+        for concurrency in scale.concurrencies:
+            runs = {name: _Run(way, playwright, page) for name, way in ways.items()}
+            await _take_turns(runs, pooled, concurrency, scale.rounds)
+            rows += _stages(runs, concurrency)
+        await until_quiet(cold.pid)
+        rows += await _idle(cold, by_hand, scale.idle_sessions, idle_seconds)
+        await until_quiet(cold.pid)
+        return [*rows, Ends(cold.seconds_to_start, at_rest, len(tree(cold.pid)) - 1)]
 
 
 @asynccontextmanager
-async def server(*flags: str) -> AsyncIterator[tuple[str, str, int]]:
-    """A server in a process of its own; yields its URL, a key and its process id."""
-    key = new_key()
-    with tempfile.TemporaryDirectory(prefix="chaser-bench-") as data_dir:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "chaser_server", "--listen", "127.0.0.1:0", "--data-dir", data_dir, *flags),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            env={**os.environ, "CHASER_KEY": key},
-        )
-        try:
-            yield await asyncio.wait_for(_ready_url(process), READY_SECONDS), key, process.pid
-        finally:
-            process.terminate()
-            await process.wait()
+async def _site() -> AsyncIterator[str]:
+    """A small page on loopback."""
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(text="<!doctype html><title>bench</title><h1>Hello</h1>", content_type="text/html")
+
+    app = web.Application()
+    app.router.add_get("/", answer)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield f"http://localhost:{runner.addresses[0][1]}/"
+    finally:
+        await runner.cleanup()
 
 
-async def _ready_url(process: asyncio.subprocess.Process) -> str:
-    assert process.stdout is not None
-    async for line in process.stdout:
-        if found := re.search(rb"ready on (\S+)", line):
-            return found[1].decode()
-    raise RuntimeError("the server did not start; `python -m chaser_server doctor` says why")
+class _Run:
+    """The stages by one way, and what they took."""
 
+    def __init__(self, way: Way, playwright: Playwright, page: str) -> None:
+        self.milliseconds: dict[str, list[float]] = defaultdict(list)
+        self.failures = 0
+        self.seconds = 0.0
+        self._way = way
+        self._playwright = playwright
+        self._page = page
 
-async def measure(rounds: int = ROUNDS) -> list[Stage]:
-    """Create, wait until ready, connect, open a page and delete, `rounds` times one after the other."""
-    from playwright.async_api import async_playwright
-
-    times: dict[str, list[float]] = {}
-
-    async def timed(stage: str, work: Awaitable[Any]) -> Any:
+    async def round(self, concurrency: int) -> None:
+        """So many sessions at once."""
         began = perf_counter()
-        result = await work
-        times.setdefault(stage, []).append((perf_counter() - began) * 1000)
-        return result
+        await asyncio.gather(*(self._session() for _ in range(concurrency)))
+        self.seconds += perf_counter() - began
 
-    async with server() as (url, key, _), _client(key) as http, async_playwright() as playwright:
-        for _ in range(rounds + 1):
-            session = await timed("create (201)", _json(http.post, f"{url}/v1/sessions"))
-            path = f"{url}/v1/sessions/{session['id']}"
-            await timed("… → ready", _json(http.get, f"{path}?wait=ready"))
-            browser = await timed("connect", playwright.chromium.connect_over_cdp(session["cdp_url"]))
-            await timed("goto a data: page", browser.contexts[0].pages[0].goto("data:text/html,<title>x</title>"))
-            await browser.close()
-            await timed("delete (204)", _json(http.delete, path))
-    return [_stage(name, values[1:]) for name, values in times.items()]  # the first round warms the page cache
+    def forget(self) -> None:
+        """What was only to warm up does not count."""
+        self.milliseconds.clear()
+        self.seconds = 0.0
+
+    async def _session(self) -> None:
+        marks = [perf_counter()]
+        opened: Opened | None = None
+        try:
+            opened = await self._way()
+            marks.append(perf_counter())
+            browser = await self._playwright.chromium.connect_over_cdp(opened.cdp_url)
+            marks.append(perf_counter())
+            await browser.contexts[0].pages[0].goto(self._page)
+            marks.append(perf_counter())
+            await opened.release()
+            marks.append(perf_counter())
+        except Exception:  # counted, whatever it was: the other ways are still to be measured
+            self.failures += 1
+            if opened is not None and len(marks) < 4:
+                await opened.release()
+            return
+        for stage, began, ended in zip(STAGES, marks, marks[1:], strict=False):
+            self.milliseconds[stage].append((ended - began) * 1000)
+        self.milliseconds["create + connect"].append((marks[2] - marks[0]) * 1000)
+        self.milliseconds["total"].append((marks[-1] - marks[0]) * 1000)
 
 
-def _client(key: str) -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(headers={"Authorization": f"Bearer {key}"})
+async def _take_turns(runs: Mapping[str, _Run], pooled: BenchServer, concurrency: int, rounds: int) -> None:
+    for number in range(rounds + 1):
+        for run in runs.values():
+            await until_quiet(pooled.pid)  # its pool is full, and does not disturb the others
+            await run.round(concurrency)
+            if number == 0:
+                run.forget()
 
 
-def _stage(name: str, values: list[float]) -> Stage:
-    return Stage(name, statistics.median(values), statistics.quantiles(values, n=20)[18], max(values))
+def _stages(runs: Mapping[str, _Run], concurrency: int) -> list[Stage]:
+    rows = []
+    for name, run in runs.items():
+        for stage, values in run.milliseconds.items():
+            p50, p95, p99 = _quantiles(values)
+            ratio = p50 / statistics.median(runs[BARE].milliseconds[stage])
+            per_second = len(values) / run.seconds
+            rows.append(Stage(name, concurrency, stage, p50, p95, p99, ratio, run.failures, per_second))
+    return rows
 
 
-async def _json(call: Callable[..., Any], url: str) -> Any:
-    async with call(url) as response:
-        response.raise_for_status()
-        return await response.json() if response.status != 204 else None
+def _quantiles(values: Sequence[float]) -> tuple[float, float, float]:
+    if len(values) < 2:
+        return values[0], values[0], values[0]
+    cuts = statistics.quantiles(values, n=100, method="inclusive")
+    return cuts[49], cuts[94], cuts[98]
 
 
-def table(rows: list[Stage]) -> str:
+async def _idle(cold: BenchServer, by_hand: Way, counts: Sequence[int], seconds: float) -> list[Idle]:
+    """Open ever more sessions that do nothing, by each way, and look at what they take."""
+    rows: list[Idle] = []
+    alone: dict[int, float] = {}
+    for name, way, parent in ((BARE, by_hand, os.getpid()), ("cold", cold.way("default"), cold.pid),
+                              ("light", cold.way("light"), cold.pid)):  # fmt: skip
+        before = set(tree(parent))
+        opened: list[Opened] = []
+        try:
+            for count in counts:
+                opened += [await way() for _ in range(count - len(opened))]
+                await until_quiet(parent)
+                used = cpu_seconds([cold.pid])
+                await asyncio.sleep(seconds)
+                percent = (cpu_seconds([cold.pid]) - used) / seconds * 100
+                each = pss_megabytes([pid for pid in tree(parent) if pid not in before]) / count
+                alone.setdefault(count, each)
+                rows.append(Idle(name, count, each, each / alone[count], pss_megabytes([cold.pid]), percent))
+        finally:
+            for one in opened:
+                await one.release()
+    return rows
+
+
+def table(rows: Sequence[Row]) -> str:
     """The rows for people."""
-    head = ["| a session, one at a time | p50 | p95 | slowest |", "|---|---|---|---|"]
-    return "\n".join(
-        head + [f"| {row.stage} | {row.p50:.0f} ms | {row.p95:.0f} ms | {row.slowest:.0f} ms |" for row in rows]
-    )
-
-
-def main() -> None:
-    """Measure and print; `--json` adds one line per row."""
-    parser = argparse.ArgumentParser(description="Measure how long a session takes.")
-    parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
-    rows = asyncio.run(measure(options.rounds))
-    print(table(rows))
-    if options.json:
-        for row in rows:
-            print(json.dumps({"bench": "Stage", **asdict(row)}))
-
-
-if __name__ == "__main__":
-    main()
+    lines = ["| at once | way | stage | p50 | p95 | p99 | to bare | failures | sessions/s |", "|" + "---|" * 9]
+    for row in rows:
+        if isinstance(row, Stage):
+            lines.append(
+                f"| {row.concurrency} | {row.way} | {row.stage} | {row.p50:.1f} ms | {row.p95:.0f} ms "
+                f"| {row.p99:.0f} ms | {row.ratio:.2f}x | {row.failures} | {row.per_second:.2f} |"
+            )
+    lines += ["", "| idle sessions | way | MB each | to bare | server MB | server CPU |", "|" + "---|" * 6]
+    for row in rows:
+        if isinstance(row, Idle):
+            lines.append(
+                f"| {row.sessions} | {row.way} | {row.megabytes_each:.0f} | {row.ratio:.2f}x "
+                f"| {row.server_megabytes:.0f} | {row.server_cpu_percent:.1f} % |"
+            )
+    for row in rows:
+        if isinstance(row, Ends):
+            lines += [
+                "",
+                f"The server answers {row.seconds_to_start:.2f} s after its first start and takes "
+                f"{row.megabytes_at_rest:.0f} MB at rest; processes left over at the end: {row.leftovers}.",
+            ]
+    return "\n".join(lines)

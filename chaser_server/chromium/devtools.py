@@ -19,6 +19,8 @@ ORIGIN = "http://127.0.0.1"
 """Chromium answers only to an IP address or localhost in the Host header."""
 
 CALL_SECONDS = 10.0
+MAX_ANSWER_BYTES = 16 * 1024 * 1024
+"""Of the discovery endpoint. The protocol's description has 1.6 MB; a list grows with the pages' URLs."""
 
 
 class DevToolsConnector(aiohttp.BaseConnector):
@@ -46,13 +48,20 @@ class DevTools:
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._listener: asyncio.Task[None] | None = None
 
-    async def fetch(self, method: str, path: str) -> tuple[int, str, bytes]:
+    async def fetch(self, method: str, path: str, *, seconds: float | None = CALL_SECONDS) -> tuple[int, str, bytes]:
         """Ask the discovery endpoint; returns the status, the content type and the body.
 
-        Raises aiohttp.ClientError or TimeoutError when the browser does not answer.
+        Raises aiohttp.ClientError or TimeoutError when the browser does not answer within `seconds` (None: the caller
+        sees to that), or answers more than `MAX_ANSWER_BYTES`.
         """
-        async with self._http.request(method, ORIGIN + path) as response:
-            return response.status, response.content_type, await response.read()
+        timeout = aiohttp.ClientTimeout(total=seconds)
+        async with self._http.request(method, ORIGIN + path, timeout=timeout) as response:
+            body = bytearray()
+            async for part in response.content.iter_any():
+                body += part
+                if len(body) > MAX_ANSWER_BYTES:
+                    raise aiohttp.ClientPayloadError("its answer is too large")
+            return response.status, response.content_type, bytes(body)
 
     async def open(self, path: str, on_event: Callable[[Event], None]) -> None:
         """Connect the WebSocket at `path`; from then on `on_event` hears what happens."""

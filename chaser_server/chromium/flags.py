@@ -52,7 +52,7 @@ _ALWAYS = (
     # No graphics card here: composite in software, WebGL by SwiftShader.
     "--disable-gpu",
     "--enable-unsafe-swiftshader",
-    # Crash reports would only cost two processes.
+    # Crash reports stay at home. (`--disable-crashpad-for-testing` would spare three processes more, and crash others.)
     "--disable-breakpad",
     "--disable-crash-reporter",
 )
@@ -86,6 +86,8 @@ def chromium_argv(
     ]
     argv += ["--headless=new", f"--screen-info={{{{{size.replace(',', 'x')}}}}}"] if profile.headless else []
     argv += [] if profile.headless else ["--start-fullscreen"]
+    if profile.browser == "headless-shell":  # it says navigator.webdriver whatever its port is
+        argv.append("--disable-blink-features=AutomationControlled")
     argv += [] if own_sandbox else ["--no-sandbox", "--test-type"]
     argv += [] if user_agent is None else [f"--user-agent={user_agent}"]
     argv += ["--use-mobile-user-agent"] if profile.mobile else []

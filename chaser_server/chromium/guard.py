@@ -7,12 +7,15 @@ from typing import Any
 
 _CREATE_CONTEXT = "Target.createBrowserContext"
 _NESTED = "Target.sendMessageToTarget"
+_EXPOSE = "Target.exposeDevToolsProtocol"
+"""Gives a page DevTools of its own, to ask there what nobody looks into."""
 
 
-def asks_for_own_proxy(message: bytes) -> bool:
-    """Whether a CDP message would make a browser context with a proxy of its own, and so one that nobody counts.
+def asks_for_own_proxy(message: bytes | str) -> bool:
+    """Whether a CDP message would make, or let a page make, a browser context with its own proxy: nobody counts that.
 
-    Repeated keys count each, since it is not for us to know which of them Chromium heeds.
+    Repeated keys count each, since it is not for us to know which of them Chromium heeds. What cannot be read here is
+    taken for one that asks: Chromium's parser is not this one, and reads, for example, a bare tab within a string.
     """
     pairs: list[tuple[str, Any]] = []
 
@@ -23,11 +26,11 @@ def asks_for_own_proxy(message: bytes) -> bool:
     try:
         json.loads(message, object_pairs_hook=collect)
     except (ValueError, RecursionError):
-        return False  # Chromium will not understand it either
+        return True
     methods = {value for key, value in pairs if key == "method" and isinstance(value, str)}
-    if _CREATE_CONTEXT in methods and any(key == "proxyServer" for key, _ in pairs):
+    if _EXPOSE in methods or (_CREATE_CONTEXT in methods and any(key == "proxyServer" for key, _ in pairs)):
         return True
     nested = (
         [value for key, value in pairs if key == "message" and isinstance(value, str)] if _NESTED in methods else []
     )
-    return any(asks_for_own_proxy(text.encode()) for text in nested)
+    return any(asks_for_own_proxy(text) for text in nested)

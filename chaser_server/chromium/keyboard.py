@@ -10,10 +10,9 @@ from typing import Any
 
 MODIFIERS = {"Alt": 1, "Control": 2, "Meta": 4, "Shift": 8}  # bits of Input.dispatchKeyEvent
 
-_DIGITS = ("1!", "2@", "3#", "4$", "5%", "6^", "7&", "8*", "9(", "0)")
 _WRITING = {
     **{f"Key{letter}": (ord(letter), letter.lower() + letter) for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"},
-    **{f"Digit{both[0]}": (ord(both[0]), both) for both in _DIGITS},
+    **{f"Digit{two[0]}": (ord(two[0]), two) for two in ("1!", "2@", "3#", "4$", "5%", "6^", "7&", "8*", "9(", "0)")},
     "Space": (32, "  "), "Backquote": (192, "`~"), "Minus": (189, "-_"), "Equal": (187, "=+"),
     "BracketLeft": (219, "[{"), "BracketRight": (221, "]}"), "Backslash": (220, "\\|"), "IntlBackslash": (226, "<>"),
     "Semicolon": (186, ";:"), "Quote": (222, "'\""), "Comma": (188, ",<"), "Period": (190, ".>"), "Slash": (191, "/?"),

@@ -16,20 +16,24 @@ from chaser_server.config import ProfileConfig
 from chaser_server.errors import ConfigError
 
 Devices = Mapping[str, Mapping[str, Any]]
+PACKED_DEVICES = Path(__file__).with_name("devices.json")
+"""The registry in a build of `make dist`, which leaves Playwright out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
     """A browser to be launched. Sizes are CSS pixels of the viewport, which is also the screen.
 
-    `region` is where its upstream proxy must be, empty for anywhere; `max_egress_bytes` is a hard cut, 0 for none.
-    `model` and `platform_version` are empty for a desktop; a phone tells them in its client hints.
+    `browser` is the kind of program: "chromium", or "headless-shell", which has no window. `region` is where its
+    upstream proxy must be, empty for anywhere; `max_egress_bytes` is a hard cut, 0 for none. `model` and
+    `platform_version` are empty for a desktop; a phone tells them in its client hints.
     """
 
     name: str
     width: int
     height: int
     headless: bool
+    browser: str = "chromium"
     scale: float = 1.0
     mobile: bool = False
     touch: bool = False
@@ -63,10 +67,11 @@ class Profile:
 
 def resolve(name: str, config: ProfileConfig, *, display: str, devices: Devices) -> Profile:
     """The profile that a config section describes. Raises `ConfigError` for a device nobody knows."""
-    headless = (config.display or display) == "headless"
+    headless = (config.display or display) == "headless" or config.browser == "headless-shell"
     common: dict[str, Any] = {
         "name": name,
         "headless": headless,
+        "browser": config.browser,
         "locale": config.locale,
         "timezone": config.timezone,
         "region": config.region,
@@ -119,6 +124,9 @@ async def load_devices(cache_dir: Path) -> Devices:
     It is code inside Playwright's driver, so the driver is started once for it (about a second) and what it says is
     kept in `cache_dir` for this version of Playwright.
     """
+    if PACKED_DEVICES.exists():
+        packed: Devices = json.loads(PACKED_DEVICES.read_text(encoding="utf-8"))
+        return packed
     cache = cache_dir / f"devices-{version('playwright')}.json"
     try:
         cached: Devices = json.loads(cache.read_text(encoding="utf-8"))

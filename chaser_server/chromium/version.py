@@ -16,7 +16,7 @@ async def chrome_major(executable: Path, cache_dir: Path) -> int:
     """The major version of `executable`. Raises `MachineError` when it does not say one."""
     status = executable.stat()
     fingerprint = [str(executable), status.st_size, status.st_mtime_ns]
-    cache = cache_dir / "chromium-version.json"
+    cache = cache_dir / f"{executable.name}-version.json"
     try:
         cached = json.loads(cache.read_text(encoding="utf-8"))
         if cached["executable"] == fingerprint:

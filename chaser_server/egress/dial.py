@@ -6,14 +6,19 @@ import asyncio
 import errno
 import os
 import socket
+import threading
 from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
 from http import HTTPStatus
 from ipaddress import ip_address
+from typing import Any
 
 import aiohappyeyeballs
 
 from chaser_server.egress.policy import Address, Policy, Refusal, is_localhost, is_loopback, literal_address
 
+LOOKUPS_AT_ONCE = 8
+"""Of one session, each with a thread of its own."""
 _RESOLVE_SECONDS = 15.0
 _CONNECT_SECONDS = 30.0
 _NEXT_ADDRESS_SECONDS = 0.25  # RFC 8305 8: Connection Attempt Delay
@@ -47,9 +52,24 @@ class Refused(DialError):
 
 
 async def resolve_by_system(host: str) -> list[Address]:
-    """The addresses of a name by getaddrinfo(3), in its order (RFC 6724). Raises OSError."""
-    infos = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    """The addresses of a name by getaddrinfo(3), in its order (RFC 6724). Raises OSError.
+
+    Each lookup has a daemon thread of its own, because it may take long and cannot be called off: only two of libuv's
+    threads look names up, for all sessions together, and the loop waits for them when it is closed.
+    """
+    found: Future[list[Any]] = Future()
+    threading.Thread(target=_ask_system, args=(host, found), name="lookup", daemon=True).start()
+    infos = await asyncio.wrap_future(found)
     return list(dict.fromkeys(ip_address(str(info[4][0]).partition("%")[0]) for info in infos))
+
+
+def _ask_system(host: str, found: Future[list[Any]]) -> None:
+    if not found.set_running_or_notify_cancel():
+        return
+    try:
+        found.set_result(socket.getaddrinfo(host, None, type=socket.SOCK_STREAM))
+    except Exception as error:  # for whoever waits
+        found.set_exception(error)
 
 
 def is_this_machine(address: Address) -> bool:
@@ -71,6 +91,8 @@ class Dialer:
     def __init__(self, *, policy: Policy, resolver: Resolver = resolve_by_system) -> None:
         self._policy = policy
         self._resolver = resolver
+        self._turns = asyncio.Semaphore(LOOKUPS_AT_ONCE)
+        self._lookups: set[asyncio.Future[list[Address]]] = set()
 
     async def dial(self, host: str, port: int) -> socket.socket:
         """A connected, non-blocking socket to one of the host's addresses, tried as RFC 8305 says. Raises DialError."""
@@ -101,7 +123,7 @@ class Dialer:
             return list(_LOOPBACK)
         try:
             async with asyncio.timeout(_RESOLVE_SECONDS):
-                addresses = await self._resolver(host)
+                addresses = await self._look_up(host)
         except TimeoutError:
             raise DialError(HTTPStatus.GATEWAY_TIMEOUT, f"Looking up {host} took too long.") from None
         except (OSError, UnicodeError) as error:
@@ -109,6 +131,21 @@ class Dialer:
         if not addresses:
             raise DialError(HTTPStatus.BAD_GATEWAY, f"{host} cannot be resolved: it has no address.")
         return addresses
+
+    async def _look_up(self, host: str) -> list[Address]:
+        """Look a name up at its turn, which ends with the lookup and not with the waiting for it: a thread is slow to
+        hear that nobody waits any more."""
+        await self._turns.acquire()
+        lookup = asyncio.ensure_future(self._resolver(host))
+        self._lookups.add(lookup)
+        lookup.add_done_callback(self._looked_up)
+        return await asyncio.shield(lookup)
+
+    def _looked_up(self, lookup: asyncio.Future[list[Address]]) -> None:
+        self._lookups.discard(lookup)
+        self._turns.release()
+        if not lookup.cancelled():
+            lookup.exception()  # whoever still waits has it; nobody need
 
 
 async def connect(what: str, port: int, addresses: list[Address]) -> socket.socket:

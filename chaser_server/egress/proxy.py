@@ -7,6 +7,7 @@ import asyncio
 import errno
 import socket
 import ssl
+from collections import Counter
 
 from chaser_server.egress.conversation import Conversation
 from chaser_server.egress.dial import Dialer, Refused, Resolver, resolve_by_system
@@ -32,7 +33,8 @@ class EgressProxy:
     `count` grows live with every byte on the outward sockets (see `wire` for what exactly that is). When up and down
     together reach `max_bytes`, everything is cut and nothing more is dialled. `upstreams` None means direct egress;
     otherwise one of them (of `region`, if given) carries everything that `bypass` does not match. `tls` is for
-    https upstreams. `resolver` looks names up.
+    https upstreams. `resolver` looks names up. `refusals` counts, by rule, what the policy did not allow; sessions may
+    share it.
 
     `on_event` is told what belongs in the session's timeline, rate-bounded: `egress_refused` (destination, rule,
     reason), `egress_upstream` (name, region, ip), `egress_upstream_changed` (from, to, reason) and `egress_capped`
@@ -51,9 +53,11 @@ class EgressProxy:
         max_bytes: int | None = None,
         tls: ssl.SSLContext | None = None,
         resolver: Resolver = resolve_by_system,
+        refusals: Counter[str] | None = None,
     ) -> None:
         self._tell = Notices(on_event).tell
         self._max_bytes = max_bytes
+        self._refusals = Counter[str]() if refusals is None else refusals
         self._wires: set[Wire] = set()
         self._account = Account(count=count, max_bytes=max_bytes, on_full=self._on_full)
         self._route = Route(
@@ -167,6 +171,7 @@ class EgressProxy:
         try:
             return await self._route.open(destination)
         except Refused as refusal:
+            self._refusals[refusal.rule] += 1
             detail: dict[str, object] = {"destination": str(destination), "rule": refusal.rule, "reason": str(refusal)}
             self._tell("egress_refused", detail)
             raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -96,7 +97,8 @@ class UpstreamPool:
     """The upstreams of one config, shared by all sessions, and what is known of their health.
 
     After `FAILURES_BEFORE_ASIDE` failures in a row an upstream is set aside, for 5 s at first and twice as long after
-    each further failure, up to 5 minutes; then it is tried again. One success clears it.
+    each further failure, up to 5 minutes; then it is tried again. One success clears it. `failures` counts all of them,
+    by name.
     """
 
     def __init__(
@@ -113,6 +115,7 @@ class UpstreamPool:
         self._source = source or random.SystemRandom()
         self._clock = clock
         self._health = {name: _Health() for name in names}
+        self.failures = Counter(dict.fromkeys(names, 0))
 
     @property
     def regions(self) -> frozenset[str]:
@@ -129,6 +132,10 @@ class UpstreamPool:
             return pick(healthy, self._source)
         return min(fitting, key=lambda one: self._health[one.name].aside_until, default=None)
 
+    def standing_aside(self) -> dict[str, bool]:
+        """Which of all upstreams are set aside now, by name."""
+        return {upstream.name: self.is_aside(upstream) for upstream in self._upstreams}
+
     def is_aside(self, upstream: Upstream) -> bool:
         return self._health[upstream.name].aside_until > self._clock()
 
@@ -140,6 +147,7 @@ class UpstreamPool:
         """It refused, did not answer, turned the credentials down, or talked nonsense."""
         health = self._health[upstream.name]
         health.failures += 1
+        self.failures[upstream.name] += 1
         excess = health.failures - FAILURES_BEFORE_ASIDE
         if excess >= 0:
             seconds = min(_FIRST_ASIDE_SECONDS * 2.0 ** min(excess, 16), _LONGEST_ASIDE_SECONDS)

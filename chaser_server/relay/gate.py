@@ -6,7 +6,7 @@ Only used without isolation: a message is held until it is whole, which costs me
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 _FINAL = 0x80
 _OPCODE = 0x0F
@@ -35,9 +35,15 @@ class MessageGate:
         self._buffer = bytearray()
         self._held = bytearray()  # the frames of a message whose last one has not come
         self._message = bytearray()  # what they say, unmasked
+        self._is_shut = False
 
     def feed(self, data: bytes) -> bytes:
-        """What may pass now that `data` has come. Raises `ForbiddenMessage`, and nothing of that message has passed."""
+        """What may pass now that `data` has come.
+
+        Raises `ForbiddenMessage`, then and ever after: nothing of that message, or behind it, passes or is kept.
+        """
+        if self._is_shut:
+            raise ForbiddenMessage
         self._buffer += data
         passing = bytearray()
         while (frame := _first_frame(self._buffer)) is not None:
@@ -51,14 +57,19 @@ class MessageGate:
             if first & _FINAL:
                 passing += self._release()
         if len(self._buffer) + len(self._held) > MAX_MESSAGE_BYTES:
-            raise ForbiddenMessage
+            self._shut()
         return bytes(passing)
 
     def _release(self) -> bytearray:
         if self._is_forbidden(bytes(self._message)):
-            raise ForbiddenMessage
+            self._shut()
         held, self._held, self._message = self._held, bytearray(), bytearray()
         return held
+
+    def _shut(self) -> NoReturn:
+        self._is_shut = True
+        self._buffer, self._held, self._message = bytearray(), bytearray(), bytearray()
+        raise ForbiddenMessage
 
 
 def _first_frame(data: bytearray) -> _Frame | None:

@@ -56,12 +56,13 @@ def bwrap_argv(
     read_only: Sequence[str],
     scratch_max_bytes: int,
     command: Sequence[str],
+    binds: Sequence[tuple[str, str]] = (),
 ) -> list[str]:
     """The whole `bwrap` command line that runs `command` in a session's sandbox.
 
     All that a session may write lives in memory, in the sandbox's own tmpfs of at most `scratch_max_bytes` bytes each
     for its home and for /tmp, so that the kernel takes it away with the sandbox and a session cannot fill the host's
-    disk. `read_only` names further host directories (a browser outside /usr).
+    disk. `read_only` names further host directories (a browser outside /usr), `binds` what is shown at another place.
     """
     size = str(scratch_max_bytes)
     argv = [bwrap, "--unshare-all", "--unshare-user", "--uid", "1000", "--gid", "1000"]
@@ -74,6 +75,8 @@ def bwrap_argv(
         argv += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
     for path in (*_VAR, *read_only):
         argv += ["--ro-bind-try", path, path]
+    for source, target in binds:
+        argv += ["--ro-bind", source, target]
     argv += ["--file", str(descriptors.passwd), "/etc/passwd", "--file", str(descriptors.group), "/etc/group"]
     argv += ["--file", str(descriptors.hosts), "/etc/hosts", "--file", str(descriptors.doorman), DOORMAN_PATH]
     argv += ["--proc", "/proc", "--dev", "/dev"]

@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chaser_server.errors import LaunchFailed
-from chaser_server.sandbox import bubblewrap, priority
+from chaser_server.sandbox import bubblewrap, bundle, priority
+from chaser_server.sandbox.channel import Channel, readable
 
 DOORMAN = Path(__file__).with_name("doorman.py")
 SCRATCH_PREFIX = "chaser-session-"
@@ -32,13 +33,23 @@ _LAST_WORDS_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Walls:
-    """How a sandbox is built on this machine. `isolated` False means none at all: the operator chose so."""
+    """How a sandbox is built on this machine. `isolated` False means none at all: the operator chose so.
+
+    The doorman runs on `python`, or is the program in `doorman_folder` where there is one.
+    """
 
     isolated: bool
     bwrap: str
     python: str
     user: str
     scratch_max_bytes: int
+    doorman_folder: str | None = None
+
+    def doorman_argv(self, *words: str) -> list[str]:
+        """The command that runs the doorman."""
+        if self.doorman_folder is not None:
+            return [f"{bundle.INSIDE if self.isolated else self.doorman_folder}/{bundle.PROGRAM}", *words]
+        return [self.python, "-I", "-S", bubblewrap.DOORMAN_PATH if self.isolated else str(DOORMAN), *words]
 
     def outer_user(self) -> tuple[int, int] | None:
         """The uid and gid to run under: of the configured user when the server is root, else None for its own.
@@ -72,12 +83,11 @@ class Program:
 class Sandbox:
     """A running session's processes. Its owner calls `kill` in the end, also when the browser went by itself."""
 
-    def __init__(self, process: asyncio.subprocess.Process, channel: socket.socket, scratch: str | None) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, channel: Channel, scratch: str | None) -> None:
         self._process = process
         self._channel = channel
         self._scratch = scratch
         self._inner_pid: int | None = None
-        self._turn = asyncio.Lock()
         self._stderr = _Tail()
         self._exit = asyncio.create_task(process.wait(), name=f"sandbox-exit-{process.pid}")
 
@@ -101,19 +111,15 @@ class Sandbox:
 
         Raises `LaunchFailed` with the programs' last words when the sandbox has no answer.
         """
-        async with self._turn:
-            try:
-                await self._tell({"want": want})
-                answer, descriptors = await self._receive()
-            except (OSError, ValueError) as error:
-                raise await self._refusal(f"no {want} from the sandbox: {error}") from error
-        if len(descriptors) != 1:
-            for descriptor in descriptors:
-                os.close(descriptor)
-            why = answer.get("error", "the browser did not start")
+        try:
+            answer = await self._channel.ask(want)
+        except (OSError, ValueError) as error:
+            raise await self._refusal(f"no {want} from the sandbox: {error}") from error
+        if answer.descriptor is None:
+            why = answer.words.get("error", "the browser did not start")
             raise await self._refusal(f"no {want} from the sandbox: {why}")
-        port = answer.get("port", 0)
-        return descriptors[0], port if isinstance(port, int) else 0
+        port = answer.words.get("port", 0)
+        return answer.descriptor, port if isinstance(port, int) else 0
 
     def step_back(self) -> None:
         """Leave the processor to others, until `step_forward`. Where the kernel cannot do that, this does nothing."""
@@ -156,7 +162,7 @@ class Sandbox:
                     raise await self._refusal("bubblewrap could not build the sandbox")
                 self._inner_pid = int(json.loads(information)["child-pid"])
         try:
-            await self._tell(plan)
+            await self._channel.tell(plan)
         except OSError as error:
             raise await self._refusal("the sandbox ended before it began") from error
 
@@ -165,22 +171,6 @@ class Sandbox:
         await self._stderr.wait_ended(_LAST_WORDS_SECONDS)
         said = self.stderr_tail.strip().rpartition("\n")[2]
         return LaunchFailed(f"{what}: {said}" if said else what, stderr_tail=self.stderr_tail)
-
-    async def _tell(self, message: Mapping[str, object]) -> None:
-        await asyncio.get_running_loop().sock_sendall(self._channel, json.dumps(message).encode() + b"\n")
-
-    async def _receive(self) -> tuple[dict[str, object], list[int]]:
-        """One line of JSON and the descriptors that came with it."""
-        data, descriptors = b"", list[int]()
-        while not data.endswith(b"\n"):
-            await _readable(self._channel)
-            part, received, _, _ = socket.recv_fds(self._channel, 4096, 4, socket.MSG_CMSG_CLOEXEC)
-            descriptors += received
-            if not part:
-                return {}, descriptors
-            data += part
-        answer = json.loads(data)
-        return answer if isinstance(answer, dict) else {}, descriptors
 
 
 async def start(program_for: Callable[[Places], Program], walls: Walls, *, name: str) -> Sandbox:
@@ -204,11 +194,10 @@ async def start(program_for: Callable[[Places], Program], walls: Walls, *, name:
         info_reader, info_writer = _pipe(undo, passed_on) if walls.isolated else (None, None)
         try:
             program = program_for(places)
-            command = [walls.python, "-I", "-S", str(DOORMAN), str(theirs.fileno()), name]
+            command = walls.doorman_argv(str(theirs.fileno()), name)
             inherited = [theirs.fileno()]
             if info_writer is not None:
                 descriptors = _files_inside(passed_on, info_writer)
-                command[3] = bubblewrap.DOORMAN_PATH
                 command = _isolated(command, program, walls, descriptors)
                 inherited += descriptors.all()
             starting = asyncio.create_subprocess_exec(
@@ -224,7 +213,7 @@ async def start(program_for: Callable[[Places], Program], walls: Walls, *, name:
         except (OSError, KeyError) as error:
             raise LaunchFailed(f"cannot start the sandbox: {error}") from error
         undo.pop_all()
-    sandbox = Sandbox(process, channel, scratch)
+    sandbox = Sandbox(process, Channel(channel), scratch)
     try:
         await sandbox._begin(stderr_reader, info_reader, _plan(program, places, scratch))
     except BaseException:
@@ -260,6 +249,7 @@ def _isolated(command: Sequence[str], program: Program, walls: Walls, descriptor
             descriptors=descriptors,
             environment=program.environment,
             read_only=program.read_only,
+            binds=() if walls.doorman_folder is None else ((walls.doorman_folder, bundle.INSIDE),),
             scratch_max_bytes=walls.scratch_max_bytes,
             command=command,
         ),
@@ -309,22 +299,11 @@ async def _read_all(pipe: int) -> bytes:
     """What comes out of a pipe up to its end. No thread: one that waits here could not be cancelled."""
     data = b""
     while True:
-        await _readable(pipe)
+        await readable(pipe)
         part = os.read(pipe, 4096)
         if not part:
             return data
         data += part
-
-
-async def _readable(sock: socket.socket | int) -> None:
-    """Wait until `sock` has something to read, without reading it: descriptors come with the bytes."""
-    loop = asyncio.get_running_loop()
-    ready = loop.create_future()
-    loop.add_reader(sock, lambda: None if ready.done() else ready.set_result(None))
-    try:
-        await ready
-    finally:
-        loop.remove_reader(sock)
 
 
 class _Tail(asyncio.Protocol):

@@ -138,6 +138,8 @@ class Places:
 
     def _admit(self, spec: SessionSpec, workspace: Workspace) -> None:
         """Refuse a session that may not be created now."""
+        if why := self._substrate.unavailable.get(spec.profile):
+            raise InvalidRequest(f"profile {spec.profile!r} cannot be had here: {why}")
         if spec.profile not in self._substrate.profiles:
             known = ", ".join(sorted(self._substrate.profiles))
             raise InvalidRequest(f"profile {spec.profile!r} is not configured here; there are: {known}")

@@ -35,12 +35,13 @@ from chaser_server.model import (
     Workspace,
     utc_now,
 )
+from chaser_server.sessions.chronicle import Chronicle
 from chaser_server.sessions.journal import Journal
 from chaser_server.sessions.places import Places
 from chaser_server.sessions.running import RunningSession
 from chaser_server.store.audit import AuditLog
 from chaser_server.store.sessions import SessionStore
-from chaser_server.substrate.base import Browser, Substrate
+from chaser_server.substrate.base import Browser, Exit, Substrate
 
 GOING_AWAY = 1001  # RFC 6455 7.4.1: the endpoint is going away
 SERVER = Actor("server")
@@ -69,6 +70,7 @@ class SessionService:
         self._burials: set[asyncio.Task[None]] = set()
         self._writes: set[asyncio.Task[None]] = set()
         self._journal = Journal()
+        self.chronicle = Chronicle()
 
     @property
     def draining(self) -> bool:
@@ -79,6 +81,11 @@ class SessionService:
     def running(self) -> Collection[RunningSession]:
         """The open sessions."""
         return self._places.open
+
+    @property
+    def unsettled(self) -> list[Session]:
+        """The sessions that the sums of usage do not have yet: open ones, and ended ones that wait for the disk."""
+        return [running.record for running in self._running.values()]
 
     @property
     def waiting(self) -> dict[str, int]:
@@ -93,6 +100,7 @@ class SessionService:
             ended = _ended(orphan, EndedReason.ABANDONED_ORPHAN, now)
             await self._store.mark_ended(ended, {"reason": ended.ended_reason})
             await self._note_end(ended, SERVER)
+        self.chronicle.note_recovered(len(orphans))
         return len(orphans)
 
     async def claim(self, spec: SessionSpec, workspace: Workspace, *, wait_seconds: float = 0) -> RunningSession:
@@ -114,6 +122,7 @@ class SessionService:
         except BaseException:
             self._places.give_back(running)
             raise
+        self.chronicle.note_created(running)
         if running.is_open:  # a shutdown may have come in between
             running.life = asyncio.create_task(self._live(running), name=f"live-{running.record.id}")
         return running.record
@@ -257,20 +266,19 @@ class SessionService:
             await self._make_ready(running, browser)
             gone = await browser.exited()
             reason = lifecycle.exit_reason(gone.code)
-            tail = {"stderr_tail": gone.stderr_tail} if reason is EndedReason.SUBSTRATE_DOWN else {}
-            await self.end(running, reason, detail={"exit_code": gone.code, **tail})
+            await self.end(running, reason, detail=_cause(gone) if gone.code else {"exit_code": 0})
 
     async def _make_ready(self, running: RunningSession, browser: Browser) -> None:
         now = running.quiet_since = utc_now()
         status = lifecycle.move(running.record.status, Event.LAUNCHED)
         ready = running.change(status=status, ready_at=now, device=browser.device)
         running.settled.set()
+        self.chronicle.note_ready(running)
         await self._journal.write(partial(self._store.mark_ready, ready))
 
     async def _fail(self, running: RunningSession, error: LaunchFailed) -> None:
         if not running.is_open:
             return
-        log.warning("session %s failed to start: %s", running.record.id, error.message)
         running.failure = error.message
         running.change(status=lifecycle.move(running.record.status, Event.LAUNCH_FAILED), ended_at=utc_now())
         await self._finish(running, {"error": error.message, "stderr_tail": error.stderr_tail})
@@ -278,18 +286,26 @@ class SessionService:
     async def _finish(self, running: RunningSession, detail: dict[str, object], by: Actor = SERVER) -> None:
         """What every end has in common. The record is terminal already, so this runs once for a session."""
         running.settled.set()
+        self.chronicle.note_ended(running)
         running.dismiss(GOING_AWAY, running.record.ended_reason or "error")
-        burial = asyncio.create_task(self._bury(running), name=f"bury-{running.record.id}")
+        told = asyncio.Event()
+        burial = asyncio.create_task(self._bury(running, told), name=f"bury-{running.record.id}")
         self._burials.add(burial)
-        burial.add_done_callback(self._buried)
+        burial.add_done_callback(partial(self._buried, running))
         self._places.died()
         if running.browser is not None:
             await running.browser.cut_network()  # so that the counts that are stored now are the last
         self._journal.add(partial(self._forget, running, detail))
-        await self._journal.write(partial(self._note_end, running.record, by))  # apart: each is written exactly once
+        try:
+            await self._journal.write(
+                partial(self._note_end, running.record, by)
+            )  # apart: each is written exactly once
+        finally:
+            told.set()
 
-    def _buried(self, burial: asyncio.Task[None]) -> None:
+    def _buried(self, running: RunningSession, burial: asyncio.Task[None]) -> None:
         self._burials.discard(burial)
+        self.chronicle.note_buried(running)
         self._places.buried()
 
     async def _forget(self, running: RunningSession, detail: dict[str, object]) -> None:
@@ -303,8 +319,12 @@ class SessionService:
         detail = {"session_id": session.id, "status": session.status, "reason": session.ended_reason}
         await self._audit.append(session.workspace_id, "session_ended", by, **detail)
 
-    async def _bury(self, running: RunningSession) -> None:
-        """Stop a launch that is under way, end the browser, and save what was counted to the last."""
+    async def _bury(self, running: RunningSession, told: asyncio.Event) -> None:
+        """Stop a launch that is under way, end the browser, and save what was counted to the last.
+
+        A browser's death keeps the processors busy for some 30 ms, so the answer goes out before it.
+        """
+        await told.wait()
         if running.browser is None and running.life is not None and running.record.status is Status.CLOSED:
             running.life.cancel()
             await asyncio.wait([running.life])
@@ -321,6 +341,16 @@ class SessionService:
 def _ended(session: Session, reason: EndedReason, now: datetime) -> Session:
     status = lifecycle.move(session.status, Event.ENDED)
     return replace(session, status=status, ended_at=now, ended_reason=reason)
+
+
+def _cause(gone: Exit) -> dict[str, object]:
+    """What the timeline says of a browser that died."""
+    return {
+        "exit_code": gone.code,
+        "signal": gone.signal,
+        "out_of_memory": gone.out_of_memory,
+        "stderr_tail": gone.stderr_tail,
+    }
 
 
 def _why(session: Session) -> str:

@@ -88,10 +88,16 @@ class Database:
             return (await writer.execute(sql, tuple(values))).rowcount
 
     async def vacuum(self) -> None:
-        """Rewrite the file without the holes that removed rows left: takes time, and as much space again."""
+        """Rewrite the file without the holes that removed rows left: takes time, and as much space again.
+
+        Others can read meanwhile, and wait to write. Raises `StorageFailed`; the file is as it was then.
+        """
         async with self._turn:
-            await self._writer.execute("VACUUM")
-            await self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            try:
+                await self._writer.execute("VACUUM")
+                await self._writer.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
+            except sqlite3.OperationalError as error:
+                raise StorageFailed(f"the database cannot be shrunk now: {error}") from error
 
     async def rows(self, sql: str, values: Iterable[Any] = ()) -> list[aiosqlite.Row]:
         """All rows of a query on the reader."""
@@ -109,7 +115,7 @@ async def _connect(path: Path) -> aiosqlite.Connection:
     # In WAL mode NORMAL loses no committed row when the process dies, only (perhaps) when the power does,
     # and keeps the fsync out of POST /v1/sessions.
     for pragma in ("synchronous = NORMAL", "foreign_keys = ON", "busy_timeout = 5000"):
-        await connection.execute(f"PRAGMA {pragma}")
+        await connection.execute_fetchall(f"PRAGMA {pragma}")  # an unread row would stand in VACUUM's way
     return connection
 
 

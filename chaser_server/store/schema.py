@@ -105,6 +105,10 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE INDEX audit_of ON audit (workspace_id, number);
     CREATE INDEX sessions_ended ON sessions (ended_at) WHERE ended_at IS NOT NULL;
     """,
+    # The list of one status, without reading those of the others.
+    """
+    CREATE INDEX sessions_by_status ON sessions (workspace_id, status, created_at DESC, id DESC);
+    """,
 )
 
 

@@ -123,7 +123,7 @@ class SessionStore:
         up, down = self._usage(session)
         up_before, down_before = self._usage(since) if since is not None else (0, 0)
         up, down = max(0, up - up_before), max(0, down - down_before)
-        charged = up + down if is_charged(session) else 0
+        charged = up + down if is_charged(since or session) else 0  # `session` may be from before its end
         date, region = session.created_at.strftime("%Y-%m-%d"), session.proxy_region or ""
         numbers = (sessions, up, down, charged)
         await write.execute(_ADD_USAGE, (session.workspace_id, date, session.key_id or "", region, *numbers))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from signal import Signals
 from typing import Protocol
 
 from chaser_server.model import ByteCount, LedgerRow
@@ -16,10 +17,21 @@ OnEvent = Callable[[str, dict[str, object]], None]
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """How a browser went by itself: its exit code (128 + N for signal N) and the last lines it wrote."""
+    """How a browser went by itself: its exit code (128 + N for signal N) and the last lines it wrote.
+
+    `out_of_memory` says that it was killed, and that the kernel has killed for memory among the server's processes
+    while it lived: which of them, the kernel tells nobody but root.
+    """
 
     code: int
     stderr_tail: str
+    out_of_memory: bool = False
+
+    @property
+    def signal(self) -> str | None:
+        """The name of the signal that ended it."""
+        known = {128 + one.value: one.name for one in Signals}
+        return known.get(self.code)
 
 
 class ViewerSocket(Protocol):
@@ -116,6 +128,10 @@ class Maker(Protocol):
     def profiles(self) -> frozenset[str]:
         """The names that `prepare` knows."""
 
+    @property
+    def unavailable(self) -> Mapping[str, str]:
+        """Configured profiles that this machine cannot bring up, and why."""
+
     async def prepare(self, profile: str, *, wanted: asyncio.Event) -> WarmBrowser:
         """Bring up a browser and return it when DevTools answers.
 
@@ -133,6 +149,10 @@ class Substrate(Protocol):
     @property
     def profiles(self) -> frozenset[str]:
         """The names a client may ask for."""
+
+    @property
+    def unavailable(self) -> Mapping[str, str]:
+        """Names that a client may expect here, and why it cannot have them."""
 
     async def launch(self, profile: str, *, egress: ByteCount, on_event: OnEvent) -> Browser:
         """Bring up a browser and return it when DevTools answers.

@@ -1,49 +1,41 @@
-"""Browsers on this machine: introduces sandbox, display, egress and Chromium to each other."""
+"""A browser on this machine: introduces sandbox, display, egress and Chromium to each other."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import os
+import signal
 import socket
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import replace
-from functools import partial
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import aiohttp
 
 from chaser_server.chromium.cdp import CdpError
 from chaser_server.chromium.devtools import DevTools
-from chaser_server.chromium.flags import chromium_argv, environment
 from chaser_server.chromium.guard import asks_for_own_proxy
 from chaser_server.chromium.hands import Hands
 from chaser_server.chromium.keeper import PageKeeper
 from chaser_server.chromium.profiles import Profile, device_name
 from chaser_server.chromium.screencast import Screencast
-from chaser_server.config import BrowserConfig, PreviewConfig
+from chaser_server.config import PreviewConfig
 from chaser_server.display.framebuffer import Framebuffer, encode_png
 from chaser_server.display.input import Input
 from chaser_server.display.screen import Screen
 from chaser_server.display.window_manager import WindowManager
-from chaser_server.display.xvfb import xvfb_argv
-from chaser_server.egress.policy import Policy, Rules
 from chaser_server.egress.proxy import EgressProxy
-from chaser_server.egress.upstream import UpstreamPool
 from chaser_server.errors import LaunchFailed, ScreenLost, SubstrateUnavailable
 from chaser_server.live.encoder import Encoder
 from chaser_server.live.seams import Driver, Source
 from chaser_server.live.view import Facts, LiveView
+from chaser_server.machine import memory_kills
 from chaser_server.model import ByteCount, LedgerRow
-from chaser_server.sandbox import process
-from chaser_server.sandbox.process import Places, Program, Sandbox, Walls
+from chaser_server.sandbox.process import Sandbox
 from chaser_server.substrate.base import Exit, OnEvent
 from chaser_server.substrate.driver import NativeDriver
 from chaser_server.substrate.pages import PageSource
-
-_USR = Path("/usr")
 
 NewProxy = Callable[[ByteCount, OnEvent], EgressProxy]
 
@@ -61,11 +53,14 @@ class LocalBrowser:
         isolated: bool,
         preview: PreviewConfig,
         encoder: Encoder,
+        kills_before: int,
     ) -> None:
+        """`kills_before` is `memory_kills()` from before the sandbox was started."""
         self._sandbox = sandbox
         self._new_proxy = new_proxy
         self._proxy: EgressProxy | None = None
         self._way_out: socket.socket | None = None
+        self._kills_before = kills_before
         self._stack = stack
         self._profile = profile
         self._devtools = DevTools(self.connect_devtools)
@@ -160,7 +155,8 @@ class LocalBrowser:
 
     async def exited(self) -> Exit:
         code = await self._sandbox.exited()
-        return Exit(code, self._sandbox.stderr_tail)
+        out_of_memory = code == 128 + signal.SIGKILL and memory_kills() > self._kills_before
+        return Exit(code, self._sandbox.stderr_tail, out_of_memory)
 
     async def cut_network(self) -> None:
         if self._proxy is not None:
@@ -225,128 +221,19 @@ class LocalBrowser:
         return _adopt(descriptor)
 
     async def _find_browser_target(self) -> str:
-        status, _, body = await self._devtools.fetch("GET", "/json/version")
+        status, _, body = await self._devtools.fetch("GET", "/json/version", seconds=None)
         if status != 200:
             raise LaunchFailed(f"DevTools answered {status}")
         path: str = urlsplit(json.loads(body)["webSocketDebuggerUrl"]).path
         return path
 
 
-class LocalMaker:
-    """Brings browsers up here, a bounded number at a time."""
-
-    def __init__(
-        self,
-        *,
-        config: BrowserConfig,
-        preview: PreviewConfig,
-        executable: Path,
-        chrome_major: int,
-        profiles: dict[str, Profile],
-        walls: Walls,
-        policy: Policy,
-        upstreams: UpstreamPool | None,
-        direct: Rules,
-        instance: str,
-    ) -> None:
-        self._config = config
-        self._preview = preview
-        self._encoder = Encoder()
-        self._executable = executable
-        self._chrome_major = chrome_major
-        self._profiles = profiles
-        self._walls = walls
-        self._upstreams = upstreams
-        self._direct = direct
-        self._instance = instance
-        self._browsers: set[LocalBrowser] = set()
-        self._launches = asyncio.Semaphore(config.launches_at_once)
-        # Without a sandbox every DevTools port is one of the machine's: no session may reach another's.
-        own_ports = policy.own_ports if walls.isolated else lambda: {*policy.own_ports(), *self._devtools_ports()}
-        self._policy = replace(policy, own_ports=own_ports)
-
-    @property
-    def profiles(self) -> frozenset[str]:
-        return frozenset(self._profiles)
-
-    async def prepare(self, profile: str, *, wanted: asyncio.Event) -> LocalBrowser:
-        async with self._launches:
-            return await self._launch(self._profiles[profile], wanted)
-
-    async def close(self) -> None:
-        self._encoder.close()
-
-    async def _launch(self, profile: Profile, wanted: asyncio.Event) -> LocalBrowser:
-        stack, sandbox = AsyncExitStack(), None
-        try:
-            async with asyncio.timeout(self._config.launch_timeout_seconds):
-                sandbox = await process.start(partial(self._program, profile), self._walls, name=self._instance)
-                stack.push_async_callback(sandbox.kill)
-                browser = LocalBrowser(
-                    sandbox,
-                    stack,
-                    profile=profile,
-                    new_proxy=partial(self._proxy, profile),
-                    isolated=self._walls.isolated,
-                    preview=self._preview,
-                    encoder=self._encoder,
-                )
-                self._browsers.add(browser)
-                stack.callback(self._browsers.discard, browser)
-                await browser.start(wanted)
-        except BaseException as error:
-            await asyncio.shield(stack.aclose())
-            if not isinstance(error, Exception):
-                raise
-            raise self._failure(error, "" if sandbox is None else sandbox.stderr_tail) from error
-        return browser
-
-    def _proxy(self, profile: Profile, egress: ByteCount, on_event: OnEvent) -> EgressProxy:
-        return EgressProxy(
-            count=egress,
-            policy=self._policy,
-            on_event=on_event,
-            upstreams=self._upstreams,
-            region=profile.region or None,
-            bypass=self._direct,
-            max_bytes=profile.max_egress_bytes or None,
-        )
-
-    def _failure(self, error: Exception, stderr_tail: str) -> LaunchFailed:
-        """Why a launch failed, with what the programs inside said last: that is most often the cause."""
-        if isinstance(error, LaunchFailed) and error.stderr_tail:
-            return error
-        why = str(error) or type(error).__name__
-        if isinstance(error, TimeoutError):
-            why = f"it took more than {self._config.launch_timeout_seconds:g} s"
-        last_words = stderr_tail.strip().rpartition("\n")[2]
-        said = f"; its last words: {last_words}" if last_words else ""
-        return LaunchFailed(f"the browser did not come up: {why}{said}", stderr_tail=stderr_tail)
-
-    def _program(self, profile: Profile, places: Places) -> Program:
-        isolated = self._walls.isolated
-        display = xvfb_argv(profile.width, profile.height, framebuffer_dir=places.framebuffer, binary=self._config.xvfb)
-        folder = self._executable.parent
-        return Program(
-            browser=chromium_argv(
-                executable=str(self._executable),
-                profile=profile,
-                home=places.home,
-                user_agent=profile.user_agent(self._chrome_major),
-                own_sandbox=isolated or os.geteuid() != 0,
-                extra_args=self._config.extra_args,
-            ),
-            display=None if profile.headless else display,
-            environment=environment(profile, home=places.home),
-            read_only=[] if folder.is_relative_to(_USR) else [str(folder)],
-        )
-
-    def _devtools_ports(self) -> set[int]:
-        return {browser.devtools_port for browser in self._browsers}
-
-
 def _adopt(descriptor: int) -> socket.socket:
-    sock = socket.socket(fileno=descriptor)
+    try:
+        sock = socket.socket(fileno=descriptor)
+    except OSError:  # the sandbox may hand out anything
+        os.close(descriptor)
+        raise
     sock.setblocking(False)
     return sock
 

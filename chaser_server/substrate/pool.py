@@ -57,11 +57,16 @@ class Pool:
                 pause=pause,
             )
             for profile, size in sizes.items()
+            if profile in maker.profiles
         }
 
     @property
     def profiles(self) -> frozenset[str]:
         return self._maker.profiles
+
+    @property
+    def unavailable(self) -> Mapping[str, str]:
+        return self._maker.unavailable
 
     @property
     def ready(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import socket
+from collections.abc import Mapping
 from typing import NoReturn
 
 from PIL import Image, ImageDraw
@@ -71,6 +72,7 @@ class RehearsalSubstrate:
 
     def __init__(self, profiles: frozenset[str]) -> None:
         self.profiles = profiles
+        self.unavailable: Mapping[str, str] = {}
 
     async def launch(self, profile: str, *, egress: ByteCount, on_event: OnEvent) -> RehearsalBrowser:
         await asyncio.sleep(READY_SECONDS)

@@ -13,13 +13,17 @@ from chaser_server.store.audit import AuditLog
 from chaser_server.store.usage import UsageStore
 from chaser_server.store.workspaces import WorkspaceStore
 from chaser_server.web.auth import Doorkeeper
+from chaser_server.web.counts import Counts
 from chaser_server.web.links import UsedLinks
+from chaser_server.web.metrics import Metrics
 from chaser_server.web.outside import Outside
 from chaser_server.web.pages import Assets, Pages
 
 ASSETS = web.AppKey("assets", Assets)
 CONFIG = web.AppKey("config", Config)
+COUNTS = web.AppKey("counts", Counts)
 DOORKEEPER = web.AppKey("doorkeeper", Doorkeeper)
+METRICS = web.AppKey("metrics", Metrics)
 OUTSIDE = web.AppKey("outside", Outside)
 AUDIT = web.AppKey("audit", AuditLog)
 RATES = web.AppKey("rates", RateLimits)
@@ -32,5 +36,6 @@ SERVICE = web.AppKey("service", SessionService)
 
 KEY = web.RequestKey("key", ApiKey)
 WORKSPACE = web.RequestKey("workspace", Workspace)
+ERROR_CODE = web.RequestKey("error_code", str)
 REQUEST_ID = web.RequestKey("request_id", str)
 SESSION_ID = web.RequestKey("session_id", str)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Awaitable, Callable
+from functools import wraps
 from urllib.parse import urlencode
 
 from aiohttp import web
 
-from chaser_server.errors import LaunchFailed, NotFound, SubstrateUnavailable
+from chaser_server.errors import ChaserError, LaunchFailed, NotFound, SubstrateUnavailable
 from chaser_server.model import ByteCount, Status
 from chaser_server.relay.gate import MessageGate
 from chaser_server.relay.splice import UpgradeRefused, join
@@ -16,15 +19,33 @@ from chaser_server.sessions.running import RunningSession
 from chaser_server.sessions.service import GOING_AWAY
 from chaser_server.substrate.base import Browser
 from chaser_server.web import discovery
-from chaser_server.web.appkeys import CONFIG, DOORKEEPER, OUTSIDE, SERVICE
+from chaser_server.web.appkeys import CONFIG, COUNTS, DOORKEEPER, OUTSIDE, SERVICE
+
+Door = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
+def _counted(door: Door) -> Door:
+    """Count whom the door turns away, and why."""
+
+    @wraps(door)
+    async def answer(request: web.Request) -> web.StreamResponse:
+        try:
+            return await door(request)
+        except ChaserError as error:
+            request.app[COUNTS].cdp_refused[error.code] += 1
+            raise
+
+    return answer
+
+
+@_counted
 async def browser_socket(request: web.Request) -> web.StreamResponse:
     """GET /sessions/{session_id}[/]: the browser-level DevTools WebSocket."""
     running, browser = await _enter(request)
     return await _relay(request, running, browser, browser.devtools_path)
 
 
+@_counted
 async def target_socket(request: web.Request) -> web.StreamResponse:
     """GET /sessions/{session_id}/devtools/{kind}/{target}: the WebSocket of one target."""
     running, browser = await _enter(request)
@@ -39,8 +60,6 @@ async def discover(request: web.Request) -> web.Response:
     path = discovery.browser_path(request.match_info["tail"], request.rel_url.raw_query_string)
     if path is None:
         raise NotFound("there is nothing at this path")
-    if path.startswith("/json/new") and request.method != "PUT":
-        raise web.HTTPMethodNotAllowed(request.method, ["PUT"])
     body = await _fetch(browser, request.method, path)
     query = urlencode({"key": request.query["key"]}) if "key" in request.query else ""
     session_url = request.app[OUTSIDE].cdp_url(request, session_id)
@@ -55,9 +74,10 @@ async def protocol(request: web.Request) -> web.Response:
     """GET /json/protocol: what DevTools offers, told by any browser that is up, for all are the same Chromium."""
     request.app[OUTSIDE].check_origin(request)
     for running in request.app[SERVICE].running:
-        if running.record.status is Status.READY and running.browser is not None:
-            body = await _fetch(running.browser, "GET", "/json/protocol")
-            return web.Response(body=body, content_type="application/json")
+        if running.record.status is Status.READY and running.browser is not None and not running.rehearsal:
+            with contextlib.suppress(SubstrateUnavailable):  # one that hangs: ask another
+                body = await _fetch(running.browser, "GET", "/json/protocol")
+                return web.Response(body=body, content_type="application/json")
     raise SubstrateUnavailable("no browser is up that could tell its protocol; create a session first")
 
 
@@ -122,6 +142,7 @@ async def _accompany(request: web.Request, running: RunningSession, relay: Relay
     """Keep the session's books while the client is connected."""
     service, began = request.app[SERVICE], time.monotonic()
     running.attach(relay)
+    request.app[COUNTS].cdp_accepted += 1
     service.note(running, "client_connected", {"remote": request.remote, "path": path})
     try:
         await relay.wait_closed()

@@ -13,7 +13,8 @@ from chaser_server.sessions.running import RunningSession
 from chaser_server.signing import PreviewGrant, whole_milliseconds
 from chaser_server.substrate.base import View
 from chaser_server.web import schemas
-from chaser_server.web.appkeys import CONFIG, OUTSIDE, RATES, SERVICE, SIGNER
+from chaser_server.web.appkeys import CONFIG, COUNTS, OUTSIDE, RATES, SERVICE, SIGNER
+from chaser_server.web.counts import Counts
 from chaser_server.web.identity import authenticate
 
 TOKEN_EXPIRED = 4401
@@ -27,7 +28,9 @@ async def mint(request: web.Request) -> web.Response:
     workspace_id = await authenticate(request)
     may_drive = schemas.parse_preview(await request.read())
     session_id = request.match_info["session_id"]
-    await request.app[SERVICE].ready_session(workspace_id, session_id)
+    running = await request.app[SERVICE].ready_session(workspace_id, session_id)
+    if running.rehearsal:
+        raise SessionNotOpen("sessions of cha_test_ keys have no screen; use a cha_live_ key to watch one")
     request.app[RATES].take("preview_tokens", session_id, asyncio.get_running_loop().time())
     config = request.app[CONFIG].preview
     expires_at = whole_milliseconds(utc_now() + timedelta(seconds=config.token_seconds))
@@ -53,7 +56,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
     await socket.prepare(request)
     count = running.preview.open_part()
     try:
-        await _accompany(request, running, view, grant, Wire(socket, count))
+        await _accompany(request, running, view, grant, Wire(socket, count, request.app[COUNTS]))
     finally:
         running.preview.close_part(count)
     return socket
@@ -81,6 +84,7 @@ async def _accompany(
     service, began = request.app[SERVICE], utc_now()
     viewer = Viewer(asyncio.current_task())
     running.attach(viewer, only_views=True)
+    request.app[COUNTS].viewers_accepted += 1
     service.note(running, "viewer_connected", {"remote": request.remote, "may_drive": grant.may_drive})
     try:
         async with asyncio.timeout((grant.expires_at - began).total_seconds()) as time_left:
@@ -123,13 +127,15 @@ class Viewer:
 class Wire:
     """A viewer's WebSocket as the live view speaks to it; counts what passes."""
 
-    def __init__(self, socket: web.WebSocketResponse, count: ByteCount) -> None:
+    def __init__(self, socket: web.WebSocketResponse, count: ByteCount, counts: Counts) -> None:
         self._socket = socket
+        self._counts = counts
         self.count = count
 
     async def send_bytes(self, data: bytes) -> None:
         self.count.down += frame_bytes(len(data), masked=False)
         await self._socket.send_bytes(data)
+        self._counts.frames_sent += 1  # whatever is binary on the way down is a picture
 
     async def send_text(self, text: str) -> None:
         self.count.down += frame_bytes(len(text.encode()), masked=False)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from aiohttp import web
 
 from chaser_server.config import Config
+from chaser_server.egress.upstream import UpstreamPool
 from chaser_server.limits import RateLimits
 from chaser_server.sessions.service import SessionService
 from chaser_server.signing import Signer
@@ -12,12 +15,14 @@ from chaser_server.store.audit import AuditLog
 from chaser_server.store.usage import UsageStore
 from chaser_server.store.workspaces import WorkspaceStore
 from chaser_server.web import audit as audit_stream
-from chaser_server.web import connect, dashboard, keys, operations, preview, sessions, signin, usage
+from chaser_server.web import connect, dashboard, keys, operations, preview, reference, sessions, signin, usage
 from chaser_server.web.appkeys import (
     ASSETS,
     AUDIT,
     CONFIG,
+    COUNTS,
     DOORKEEPER,
+    METRICS,
     OUTSIDE,
     PAGES,
     RATES,
@@ -28,7 +33,9 @@ from chaser_server.web.appkeys import (
     WORKSPACES,
 )
 from chaser_server.web.auth import Doorkeeper
+from chaser_server.web.counts import Counts
 from chaser_server.web.links import UsedLinks
+from chaser_server.web.metrics import Metrics, PoolCounts
 from chaser_server.web.middleware import (
     BODY_LIMIT_BYTES,
     REFUSALS_PER_MINUTE,
@@ -72,12 +79,15 @@ ROUTES = (
     web.get(_DOOR, connect.browser_socket),
     web.get(f"{_DOOR}/", connect.browser_socket),
     web.get(_DOOR + "/devtools/{kind:browser|page}/{target}", connect.target_socket),
-    web.get(_DOOR + "{tail:/json(/.*)?}", connect.discover),
+    web.get(_DOOR + "{tail:/json(?!/new/?$)(/.*)?}", connect.discover),
     web.put(_DOOR + "{tail:/json/new/?}", connect.discover),
     web.get("/json/protocol", connect.protocol),
     web.get("/json/protocol/", connect.protocol),
     web.get("/healthz", operations.healthz),
     web.get("/readyz", operations.readyz),
+    web.get("/metrics", operations.metrics),
+    web.get("/openapi.json", reference.document_json),
+    web.get("/docs", reference.page),
 )
 
 
@@ -89,8 +99,14 @@ def build_application(
     audit: AuditLog,
     usage_store: UsageStore,
     signer: Signer,
+    upstreams: UpstreamPool | None,
+    refusals: Mapping[str, int],
+    pool: PoolCounts,
 ) -> web.Application:
-    """The aiohttp application. Raises `ConfigError` for a setting that only the web room understands."""
+    """The aiohttp application. `upstreams`, `refusals` (of egress, by rule) and `pool` are for /metrics alone.
+
+    Raises `ConfigError` for a setting that only the web room understands.
+    """
     application = web.Application(
         middlewares=[log_requests, note_refusals, answer_errors], client_max_size=BODY_LIMIT_BYTES
     )
@@ -115,5 +131,9 @@ def build_application(
     )
     application[PAGES] = Pages(outside)
     application[ASSETS] = Assets()
+    counts = application[COUNTS] = Counts()
+    application[METRICS] = Metrics(
+        config=config, service=service, counts=counts, refusals=refusals, upstreams=upstreams, pool=pool
+    )
     application.add_routes(ROUTES)
     return application

@@ -10,7 +10,7 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from chaser_server.tokens import new_uuid7
-from chaser_server.web.middleware import error_response
+from chaser_server.web.middleware import ErrorResponse
 
 SHUTDOWN_SECONDS = 1.0
 
@@ -58,11 +58,12 @@ class Conversation(RequestHandler):
             raise ConnectionError("the answer has begun already")
         request_id = f"req_{new_uuid7()}"
         if status < 500:
-            log.info("a request from %s cannot be read: %s", request.remote, message, extra={"request_id": request_id})
-            response = error_response(status, "invalid_request", f"this is no HTTP request: {_first_line(message)}")
+            why = _first_line(message)  # the lines behind it quote the request, which may hold a key
+            log.info("a request from %s cannot be read: %s", request.remote, why, extra={"request_id": request_id})
+            response = ErrorResponse(status, "invalid_request", f"this is no HTTP request: {why}")
         else:
             log.error("request %s failed", request_id, exc_info=exc)
-            response = error_response(500, "internal_error", f"this is our fault; the log names request {request_id}")
+            response = ErrorResponse(500, "internal_error", f"this is our fault; the log names request {request_id}")
         response.headers["X-Request-Id"] = request_id
         response.force_close()
         return response

@@ -8,6 +8,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import parse_qs
 
 from chaser_server.errors import InvalidRequest
 from chaser_server.limits import GRACE_DAYS_DEFAULT, GRACE_DAYS_HIGH
@@ -43,9 +44,9 @@ def parse_create(body: bytes) -> tuple[str, int]:
     if not isinstance(profile, str):
         raise InvalidRequest("profile must be a string")
     ttl = value.get("ttl_seconds", TTL_DEFAULT)
-    if type(ttl) is not int or not TTL_LOW <= ttl <= TTL_HIGH:  # `true` is an int to Python, but no integer to JSON
+    if not _is_integer(ttl) or not TTL_LOW <= ttl <= TTL_HIGH:
         raise InvalidRequest(f"ttl_seconds must be an integer from {TTL_LOW} to {TTL_HIGH}")
-    return profile, ttl
+    return profile, int(ttl)
 
 
 def parse_preview(body: bytes) -> bool:
@@ -71,9 +72,14 @@ def parse_new_key(body: bytes) -> tuple[str, str]:
 def parse_rotation(body: bytes) -> int:
     """For how many days the old key still works."""
     days = parse_object(body, ("grace_days",)).get("grace_days", GRACE_DAYS_DEFAULT)
-    if type(days) is not int or not 0 <= days <= GRACE_DAYS_HIGH:
+    if not _is_integer(days) or not 0 <= days <= GRACE_DAYS_HIGH:
         raise InvalidRequest(f"grace_days must be an integer from 0 to {GRACE_DAYS_HIGH}")
-    return days
+    return int(days)
+
+
+def parse_password(form: bytes) -> str:
+    """The `password` of a form, or "" (WHATWG URL 5.1, whose percent-decoding turns what is no UTF-8 into U+FFFD)."""
+    return parse_qs(form.decode("utf-8", "replace"), errors="replace").get("password", [""])[0]
 
 
 def parse_wait(prefer: Sequence[str]) -> float:
@@ -103,6 +109,11 @@ def parse_status(query: Mapping[str, str]) -> Status | None:
     if text not in tuple(Status):
         raise InvalidRequest(f"status must be one of {', '.join(Status)}")
     return Status(text)
+
+
+def _is_integer(value: object) -> bool:
+    """As JSON Schema 2020-12 4.2.3 has it: 60.0 is an integer, too; `true` is one to Python, but not to JSON."""
+    return type(value) is int or (isinstance(value, float) and value.is_integer())
 
 
 def make_cursor(session: Session) -> str:

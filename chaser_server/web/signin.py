@@ -10,6 +10,7 @@ from aiohttp import web
 
 from chaser_server.errors import Forbidden, NotFound
 from chaser_server.model import Actor, utc_now
+from chaser_server.web import schemas
 from chaser_server.web.appkeys import AUDIT, CONFIG, DOORKEEPER, OUTSIDE, PAGES, SIGNER, USED_LINKS
 from chaser_server.web.identity import COOKIE, DASHBOARD
 from chaser_server.web.pages import SAFE_HEADERS
@@ -45,7 +46,7 @@ async def use_password(request: web.Request) -> web.Response:
     configured = request.app[CONFIG].dashboard.password
     if not configured:
         raise NotFound("no password is set; `python -m chaser_server login` makes a sign-in link")
-    given = str((await request.post()).get("password", ""))
+    given = schemas.parse_password(await request.read())
     if not hmac.compare_digest(given.encode()[:_MAX_PASSWORD_BYTES], configured.encode()):
         await asyncio.sleep(_WRONG_PASSWORD_SECONDS)  # makes guessing slow; a connection guesses one at a time
         return web.Response(status=303, headers={"Location": f"{SIGN_IN}?wrong=1"})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections import Counter
 from ipaddress import ip_address
 
 import pytest
@@ -345,6 +346,17 @@ async def test_a_refusal_by_policy_reaches_the_page_and_the_events_and_dials_not
             await client.read_until(b"not open to sessions.\n")
         assert there.sides == []
         assert [kind for kind, _ in here.events] == ["egress_refused"] * 2
+
+
+async def test_every_refusal_is_counted_by_its_rule_also_those_that_the_timeline_leaves_out(client_to):
+    refusals = Counter()
+    async with origin(hello) as there, egress(Policy(own_ports=lambda: {there.port}), refusals=refusals) as here:
+        client = await client_to(here.port)
+        for _ in range(3):
+            assert (await client.get(f"http://localhost:{there.port}/")).startswith(b"HTTP/1.1 403 Forbidden")
+            await client.read_until(b"not open to sessions.\n")
+        assert len(here.events) == 1
+        assert refusals == {"own_port": 3}
         assert (here.count.up, here.count.down) == (0, 0)
 
 

@@ -55,3 +55,10 @@ def test_nothing_of_a_forbidden_message_passes() -> None:
     assert gate.feed(frame(b"good")[:-1]) == b""
     with pytest.raises(ForbiddenMessage):
         gate.feed(frame(b"good")[-1:] + frame(b"bad"))
+
+
+def test_behind_a_forbidden_message_nothing_passes_any_more() -> None:
+    gate = MessageGate(lambda message: message == b"bad")
+    for message in (b"bad", b"good", b"good"):
+        with pytest.raises(ForbiddenMessage):
+            gate.feed(frame(message))

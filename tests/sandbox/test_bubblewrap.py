@@ -72,3 +72,8 @@ def test_privileges_are_dropped_for_good() -> None:
 
 def test_every_descriptor_is_inherited() -> None:
     assert Descriptors(doorman=3, passwd=4, group=5, hosts=6, info=7).all() == [3, 4, 5, 6, 7]
+
+
+def test_what_is_shown_at_another_place_is_read_only() -> None:
+    words = " ".join(argv(binds=(("/tmp/unpacked/doorman", "/run/doorman"),)))
+    assert "--ro-bind /tmp/unpacked/doorman /run/doorman" in words

@@ -8,6 +8,8 @@ import pytest
 
 from chaser_server.errors import SessionNotOpen, StorageFailed
 from chaser_server.model import EndedReason, Status
+from chaser_server.store.audit import AuditLog
+from chaser_server.store.usage import UsageStore
 from tests.sessions.house import House
 from tests.substrates import FailingSubstrate, SlowSubstrate
 
@@ -91,3 +93,20 @@ async def test_a_drain_comes_to_its_end(house: House) -> None:
     await house.make_room()
     await house.service.catch_up()
     assert (await house.stored(running)).ended_reason is EndedReason.ABANDONED_ORPHAN
+
+
+async def test_an_end_is_summed_once_though_its_audit_has_to_wait(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(*_: object, **__: object) -> None:
+        raise StorageFailed("the database cannot be written: database or disk is full")
+
+    running = await house.ready()
+    with monkeypatch.context() as patched:
+        patched.setattr(AuditLog, "append", full)
+        await house.delete(running)
+        await house.service.settle()
+    await house.service.settle()
+    assert await house.ends(running) == [{"reason": "client_delete"}]
+    assert [row.sessions for row in await UsageStore(house.database).since(house.workspace.id, "2000-01-01")] == [1]
+    assert [event.kind for event in await AuditLog(house.database).latest(house.workspace.id, 9)] == ["session_ended"]

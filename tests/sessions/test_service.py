@@ -147,10 +147,34 @@ async def test_a_browser_that_dies_ends_its_session_with_its_last_words(house: H
     stored = await house.over(running)
     assert (stored.status, stored.ended_reason) == (Status.CLOSED, EndedReason.SUBSTRATE_DOWN)
     assert await house.ends(running) == [
-        {"reason": "substrate_down", "exit_code": 139, "stderr_tail": "Segmentation fault"}
+        {
+            "reason": "substrate_down",
+            "exit_code": 139,
+            "signal": "SIGSEGV",
+            "out_of_memory": False,
+            "stderr_tail": "Segmentation fault",
+        }
     ]
     assert visitor.told == [(1001, "substrate_down")]
     assert house.substrate.living == []
+
+
+@pytest.mark.parametrize(
+    ("code", "signal"), [(1, None), (134, "SIGABRT"), (137, "SIGKILL"), (139, "SIGSEGV"), (128, None), (255, None)]
+)
+async def test_the_timeline_names_the_signal(house: House, code: int, signal: str | None) -> None:
+    running = await house.ready()
+    house.substrate.browsers[0].die(code)
+    await house.over(running)
+    (end,) = await house.ends(running)
+    assert (end["exit_code"], end["signal"]) == (code, signal)
+
+
+async def test_a_client_that_ends_its_browser_leaves_no_cause_of_death(house: House) -> None:
+    running = await house.ready()
+    house.substrate.browsers[0].die(0)
+    await house.over(running)
+    assert await house.ends(running) == [{"reason": "client_delete", "exit_code": 0}]
 
 
 async def test_a_browser_dead_on_arrival_is_substrate_down_too(house: House) -> None:

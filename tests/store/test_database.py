@@ -169,3 +169,20 @@ def test_a_time_keeps_its_microseconds_and_its_place_in_the_order() -> None:
     assert to_time(to_text(moment)) == moment
     assert to_text(None) is None
     assert to_time(None) is None
+
+
+async def test_a_database_can_be_shrunk_again_and_again(database: Database) -> None:
+    for _ in range(3):
+        await database.vacuum()
+
+
+async def test_a_database_that_somebody_writes_to_cannot_be_shrunk_and_stays_whole(
+    database: Database, tmp_path: Path
+) -> None:
+    other = await Database.open(tmp_path / "chaser.db")
+    await database._writer.execute_fetchall("PRAGMA busy_timeout = 1")
+    async with other.transaction():
+        with pytest.raises(StorageFailed, match="cannot be shrunk now"):
+            await database.vacuum()
+    await other.close()
+    await database.vacuum()

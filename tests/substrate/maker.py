@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from chaser_server.errors import LaunchFailed, SubstrateUnavailable
 from chaser_server.model import ByteCount
@@ -35,6 +35,7 @@ class FakeMaker:
     """Prepares while `go` is set (it is at first); `most` is how many came up at once. `failures` of them fail."""
 
     profiles = frozenset({"default", "mobile"})
+    unavailable: Mapping[str, str] = {"light": "its browser is not on this machine"}
 
     def __init__(self) -> None:
         self.browsers: list[FakeWarmBrowser] = []

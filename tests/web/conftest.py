@@ -8,9 +8,13 @@ from typing import Any
 import pytest
 
 from chaser_server import app
-from tests.api import Api
+from tests.api import Answer, Api
 from tests.conftest import served
+from tests.contract import CONTRACT
+from tests.sessions.conftest import house
 from tests.substrates import FakeSubstrate
+
+__all__ = ["house"]
 
 ServeFake = Callable[..., Awaitable[Api]]
 
@@ -18,7 +22,7 @@ ServeFake = Callable[..., Awaitable[Api]]
 def furnish(monkeypatch: pytest.MonkeyPatch, substrate: FakeSubstrate) -> None:
     """Let the next server have this substrate instead of the machine's."""
 
-    async def the_fake(*_: object) -> FakeSubstrate:
+    async def the_fake(*_: object, **__: object) -> FakeSubstrate:
         return substrate
 
     monkeypatch.setattr(app, "_local_substrate", the_fake)
@@ -46,3 +50,16 @@ async def substrate() -> FakeSubstrate:
 async def fake_api(serve_fake: ServeFake, substrate: FakeSubstrate) -> Api:
     """A whole server with fake browsers that behave."""
     return await serve_fake(substrate)
+
+
+@pytest.fixture(autouse=True)
+def answers_are_as_documented(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hold every answer that a test of this room gets to /openapi.json."""
+    ask = Api.ask
+
+    async def ask_and_check(self: Api, method: str, path: str, **options: Any) -> Answer:
+        answer = await ask(self, method, path, **options)
+        CONTRACT.check(method, path.partition("?")[0], answer)
+        return answer
+
+    monkeypatch.setattr(Api, "ask", ask_and_check)

@@ -7,6 +7,7 @@ import base64
 import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,15 @@ from chaser_server.config import parse
 from chaser_server.errors import StorageFailed
 from chaser_server.model import utc_now
 from chaser_server.sessions.service import SessionService
+from chaser_server.signing import Signer
+from chaser_server.store.audit import AuditLog
 from chaser_server.store.database import Database
+from chaser_server.store.secrets import load_secret
 from chaser_server.store.sessions import SessionStore
 from chaser_server.store.workspaces import WorkspaceStore
 from chaser_server.tokens import new_key
 from tests.api import Answer, Api
-from tests.substrates import FailingSubstrate, FakeSubstrate, LingeringSubstrate, SlowSubstrate
+from tests.substrates import FailingSubstrate, FakeBrowser, FakeSubstrate, LingeringSubstrate, SlowSubstrate
 from tests.web.conftest import ServeFake, furnish
 
 
@@ -314,6 +318,70 @@ async def test_a_key_is_valid_though_its_use_cannot_be_noted(
     monkeypatch.setattr(WorkspaceStore, "touch_key", full)
     assert (await fake_api.ask("GET", "/v1/sessions")).status == 200
     assert "the use of a key was not noted" in caplog.text
+
+
+async def test_what_cannot_be_written_into_the_audit_has_happened_all_the_same(
+    fake_api: Api, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def full(*_: object, **__: object) -> None:
+        raise StorageFailed("the database cannot be written: database or disk is full")
+
+    monkeypatch.setattr(AuditLog, "append", full)
+    await fake_api.create()
+    check(await fake_api.ask("POST", "/v1/sessions", key=""), 401, "unauthorized")
+    assert "the audit misses request_refused" in caplog.text
+
+
+async def test_the_audit_of_refusals_tells_nobody_how_to_enter_a_session(fake_api: Api) -> None:
+    session = await fake_api.ready()
+    refused = await fake_api.ask("GET", f"/sessions/{session['id']}", headers={"Origin": "https://evil.example"})
+    check(refused, 403, "forbidden")
+    database = await Database.open(fake_api.data_dir / "chaser.db")
+    workspace = await WorkspaceStore(database).ensure_default()
+    event = (await AuditLog(database).latest(workspace.id, 1))[0]
+    await database.close()
+    assert event.detail == {"method": "GET", "path": "/sessions/{session_id}", "status": 403}
+
+
+async def test_any_browser_that_answers_tells_the_protocol(serve_fake: ServeFake) -> None:
+    class Telling(FakeSubstrate):
+        async def launch(self, profile: str, **options: Any) -> FakeBrowser:
+            browser = await super().launch(profile, **options)
+            if len(self.browsers) == 2:
+                browser.fetch_devtools = told  # type: ignore[method-assign]
+            return browser
+
+    async def told(method: str, path: str) -> tuple[int, str, bytes]:
+        return 200, "application/json", b"{}"
+
+    api = await serve_fake(Telling())
+    await api.ready()
+    check(await api.ask("GET", "/json/protocol"), 503, "substrate_unavailable")
+    await api.ready()
+    assert (await api.ask("GET", "/json/protocol")).status == 200
+
+
+@pytest.mark.parametrize("last", ["\u00b2", "9" * 30, "-1"])
+async def test_a_last_event_id_that_is_none_begins_with_the_newest(fake_api: Api, last: str) -> None:
+    login = await cookie_of(fake_api)
+    host, _, port = fake_api.url.removeprefix("http://").partition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    head = f"GET /v1/audit/stream HTTP/1.1\r\nHost: {host}:{port}\r\nCookie: {login}\r\nLast-Event-ID: {last}\r\n\r\n"
+    writer.write(head.encode())
+    said = await asyncio.wait_for(reader.readuntil(b"signed_in"), 10)
+    writer.close()
+    assert said.startswith(b"HTTP/1.1 200")
+
+
+async def cookie_of(api: Api) -> str:
+    """The dashboard's cookie, by a fresh sign-in link."""
+    database = await Database.open(api.data_dir / "chaser.db")
+    workspace = await WorkspaceStore(database).ensure_default()
+    signer = Signer(await load_secret(database, app.SIGNING_SECRET))
+    await database.close()
+    token = signer.sign_link(workspace.id, utc_now() + timedelta(minutes=1))
+    answer = await api.ask("GET", f"/dashboard/login?token={token}", key="", allow_redirects=False)
+    return str(answer.headers["Set-Cookie"]).partition(";")[0]
 
 
 async def raw(api: Api, request: bytes) -> tuple[int, dict[str, str], Any]:

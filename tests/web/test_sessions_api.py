@@ -206,3 +206,9 @@ async def test_health_needs_no_key(fake_api: Api) -> None:
     ready = await fake_api.ask("GET", "/readyz", key="")
     assert (healthy.status, healthy.json) == (200, {"status": "ok"})
     assert (ready.status, ready.json) == (200, {"status": "ready"})
+
+
+async def test_a_profile_that_this_machine_cannot_bring_up_is_refused_with_the_reason(fake_api: Api) -> None:
+    answer = await fake_api.ask("POST", "/v1/sessions", json={"profile": "light"})
+    assert (answer.status, answer.json["error"]["code"]) == (400, "invalid_request")
+    assert "profile 'light' cannot be had here: its browser is not on this machine" in answer.json["error"]["message"]

@@ -1,0 +1,153 @@
+"""The ways to a browser that are compared: this server with and without its pool, and `bare` Chromium by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import aiohttp
+
+from chaser_server.tokens import new_key
+
+_READY_SECONDS = 30
+
+# What Puppeteer starts Chromium with (its ChromeLauncher.defaultArgs), and what keeps it from the network here.
+_PUPPETEER = (
+    "--allow-pre-commit-input", "--disable-background-networking", "--disable-background-timer-throttling",
+    "--disable-backgrounding-occluded-windows", "--disable-breakpad", "--disable-client-side-phishing-detection",
+    "--disable-component-extensions-with-background-pages", "--disable-crash-reporter", "--disable-default-apps",
+    "--disable-dev-shm-usage", "--disable-hang-monitor", "--disable-infobars", "--disable-ipc-flooding-protection",
+    "--disable-popup-blocking", "--disable-prompt-on-repost", "--disable-renderer-backgrounding",
+    "--disable-search-engine-choice-screen", "--disable-sync", "--enable-automation", "--export-tagged-pdf",
+    "--generate-pdf-document-outline", "--force-color-profile=srgb", "--metrics-recording-only", "--no-first-run",
+    "--password-store=basic", "--use-mock-keychain", "--enable-features=PdfOopif",
+    "--disable-features=Translate,AcceptCHFrame,MediaRouter,OptimizationHints,RenderDocument,IsolateSandboxedIframes",
+    "--headless=new", "--hide-scrollbars", "--mute-audio", "--remote-debugging-port=0",
+    "--disable-component-update", "--disable-quic",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A browser that is ready: where to connect, and how to be rid of it."""
+
+    cdp_url: str
+    release: Callable[[], Awaitable[None]]
+
+
+Way = Callable[[], Awaitable[Opened]]
+"""Brings up one browser and returns when it is ready."""
+
+
+@dataclass(frozen=True, slots=True)
+class BenchServer:
+    """A server in a process of its own."""
+
+    pid: int
+    seconds_to_start: float
+    url: str
+    http: aiohttp.ClientSession
+
+    def way(self, profile: str) -> Way:
+        """Sessions of this server."""
+
+        async def open_session() -> Opened:
+            session = await self._ask("POST", "/v1/sessions", json={"profile": profile})
+            path = f"/v1/sessions/{session['id']}"
+            ready = await self._ask("GET", f"{path}?wait=ready")
+            if ready["status"] != "ready":
+                raise RuntimeError(f"a session is {ready['status']} instead of ready")
+
+            async def release() -> None:
+                await self._ask("DELETE", path)
+
+            return Opened(session["cdp_url"], release)
+
+        return open_session
+
+    async def _ask(self, method: str, path: str, **options: Any) -> Any:
+        async with self.http.request(method, self.url + path, **options) as response:
+            response.raise_for_status()
+            return await response.json() if response.status != 204 else None
+
+
+@asynccontextmanager
+async def server(*, pool: int, fill: Callable[[Path], Awaitable[None]] | None = None) -> AsyncIterator[BenchServer]:
+    """A server with so many browsers in its pool, and no limit to its sessions. `fill` prepares its data directory."""
+    key, began = new_key(), perf_counter()
+    with tempfile.TemporaryDirectory(prefix="chaser-bench-") as data_dir:
+        if fill is not None:
+            await fill(Path(data_dir))
+        config = Path(data_dir) / "bench.toml"
+        config.write_text(f"[pool]\nsize = {pool}\n[limits]\nconcurrent_sessions = 0\n", encoding="utf-8")
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "chaser_server", "--listen", "127.0.0.1:0"),
+            *("--data-dir", data_dir, "--config", str(config)),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            env={**os.environ, "CHASER_KEY": key},
+        )
+        try:
+            url = await asyncio.wait_for(_ready_url(process), _READY_SECONDS)
+            async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {key}"}) as http:
+                yield BenchServer(process.pid, perf_counter() - began, url, http)
+        finally:
+            process.terminate()
+            await process.wait()
+
+
+async def _ready_url(process: asyncio.subprocess.Process) -> str:
+    assert process.stdout is not None
+    async for line in process.stdout:
+        if found := re.search(rb"ready on (\S+)", line):
+            return found[1].decode()
+    raise RuntimeError("the server did not start; `python -m chaser_server doctor` says why")
+
+
+def bare(executable: str) -> Way:
+    """Chromium as a script would start it: headless, Puppeteer's default switches, no sandbox, killed in the end."""
+
+    async def start() -> Opened:
+        home = tempfile.mkdtemp(prefix="chaser-bench-")
+        argv = [executable, *_PUPPETEER, "--no-sandbox", f"--user-data-dir={home}", "about:blank"]
+        pipe, nowhere = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
+        process = await asyncio.create_subprocess_exec(*argv, stdout=nowhere, stderr=pipe, start_new_session=True)
+        url = await asyncio.wait_for(_devtools_url(process), _READY_SECONDS)
+        draining = asyncio.create_task(_drain(process), name="bare-stderr")
+
+        async def release() -> None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+            await draining
+            shutil.rmtree(home, ignore_errors=True)
+
+        return Opened(url, release)
+
+    return start
+
+
+async def _devtools_url(process: asyncio.subprocess.Process) -> str:
+    assert process.stderr is not None
+    async for line in process.stderr:
+        if found := re.search(rb"DevTools listening on (\S+)", line):
+            return found[1].decode()
+    raise RuntimeError("the browser did not start")
+
+
+async def _drain(process: asyncio.subprocess.Process) -> None:
+    assert process.stderr is not None
+    while await process.stderr.read(65536):
+        pass

@@ -75,6 +75,7 @@ async def running_screen(width: int = 1280, height: int = 720) -> AsyncIterator[
             if process.returncode is None:
                 process.terminate()
             await process.wait()
+            Path(f"/tmp/.X11-unix/X{number}").unlink(missing_ok=True)
 
 
 class Painter:

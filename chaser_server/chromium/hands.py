@@ -12,6 +12,7 @@ from typing import Any
 
 from chaser_server.chromium.cdp import CdpError
 from chaser_server.chromium.devtools import DevTools
+from chaser_server.chromium.fingers import Points
 from chaser_server.chromium.keyboard import key_event, modifier
 from chaser_server.chromium.screencast import Screencast
 
@@ -20,8 +21,6 @@ _DOUBLE_CLICK_SECONDS, _DOUBLE_CLICK_PIXELS = 0.5, 5
 _MAX_WAITING = 1000  # events; a page that is so far behind hangs
 _CALL_SECONDS = 0.5
 _PRESSURE = 0.5  # of a mouse button (Pointer Events 4.1.1)
-
-Points = tuple[tuple[int, int, int], ...]
 
 
 class Hands:

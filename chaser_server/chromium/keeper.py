@@ -23,8 +23,8 @@ _ONLY_PAGES = [{"type": "page", "exclude": False}]
 # A client's disconnect reaches Chromium at some moment behind ours; dressing is idempotent, so do it more than once.
 _AGAIN_SECONDS = (0.05, 0.3, 1.0)
 _REPEAT_SECONDS = (0.0, 0.3)  # the other session may unsay it a moment after we have heard of the change
-_PAGE_SECONDS = 0.5  # a page with an open alert does not answer until that is closed
-_GONE = (CdpError, ConnectionError, TimeoutError)
+PAGE_SECONDS = 0.5  # a page with an open alert does not answer until that is closed
+GONE = (CdpError, ConnectionError, TimeoutError)
 
 
 class PageKeeper:
@@ -37,6 +37,8 @@ class PageKeeper:
         self._user_agent: str | None = None
         self._context = ""
         self._emulates = profile.mobile or profile.touch
+        self.mouse_is_finger = profile.touch and not profile.headless
+        """Whether pages are told to take the mouse for a finger; to be False while there are fingers by CDP."""
         self._attaches = False
         self._pages: list[str] = []  # our CDP session ids, of every page, the newest last
         self._sessions: dict[str, str] = {}  # our CDP session id -> target id, of pages to be dressed
@@ -80,47 +82,39 @@ class PageKeeper:
         picture = await self._devtools.call("Page.captureScreenshot", {"format": "png"}, session_id)
         return base64.b64decode(picture["data"])
 
+    async def tell_page(self, method: str, params: dict[str, Any], *, focused: bool = False) -> None:
+        """Call a method of the page in front, see `front_page`; one that does not take it soon does not get it."""
+        with contextlib.suppress(*GONE):
+            session_id = await self.front_page(focused=focused)
+            async with asyncio.timeout(PAGE_SECONDS):
+                await self._devtools.call(method, params, session_id)
+
     async def insert_text(self, text: str) -> None:
         """Put text into whatever has the focus, as an input method would. A page that cannot take it does not."""
-        await self._tell_page("Input.insertText", {"text": text})
+        await self.tell_page("Input.insertText", {"text": text}, focused=True)
 
-    async def dispatch_touch(self, action: str, points: tuple[tuple[int, int, int], ...]) -> None:
-        """Fingers on the page in front, as (id, x, y): for `start` and `move` all that are down, else those to lift."""
-        with contextlib.suppress(*_GONE):
-            session_id = await self.front_page()
-            async with asyncio.timeout(_PAGE_SECONDS):
-                # Chromium takes CSS pixels here, which on a phone are larger or smaller while the page is zoomed.
-                metrics = await self._devtools.call("Page.getLayoutMetrics", None, session_id)
-                zoom = metrics["cssVisualViewport"]["scale"] or 1
-                touches = [{"id": number, "x": x / zoom, "y": y / zoom} for number, x, y in points]
-                params = {"type": f"touch{action.capitalize()}", "touchPoints": touches if action != "cancel" else []}
-                await self._devtools.call("Input.dispatchTouchEvent", params, session_id)
+    async def front_page(self, *, focused: bool = False) -> str:
+        """Our CDP session with the page that has the focus, or else with the newest that is visible.
 
-    async def cancel_emulated_touch(self) -> None:
-        """Take the finger away that the mouse plays, with a touchcancel; its release is then heard by nobody."""
-        for enabled in (False, True):
-            await self._tell_page(*_touch_from_mouse(enabled))
-
-    def lift_fingers(self) -> None:
-        """Cancel what `dispatch_touch` has put down, without waiting."""
-        self._spawn(self.dispatch_touch("cancel", ()))
-
-    async def front_page(self) -> str:
-        """Our CDP session with the page that has the focus; without a screen, with the newest that is visible.
-
-        Raises `CdpError` when there is none, as while a dialog has the focus.
+        Without a screen, focus says nothing. Raises `CdpError` when there is no such page; with `focused` also while
+        something else has the focus, as a dialog.
         """
         await self._attach()
-        asked = [asyncio.create_task(self._in_front(session_id), name="front") for session_id in reversed(self._pages)]
-        try:
-            async with asyncio.timeout(_PAGE_SECONDS):
-                for session_id, answer in zip(reversed(self._pages), asked, strict=True):
-                    if await answer:
+        pages = list(reversed(self._pages))
+        asked = [asyncio.create_task(self._standing(session_id), name="front") for session_id in pages]
+        visible: list[str] = []
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PAGE_SECONDS):
+                for session_id, answer in zip(pages, asked, strict=True):
+                    standing = await answer
+                    if standing == "focused" and not self._profile.headless:
                         return session_id
-        finally:
-            for question in asked:
-                question.cancel()
-        raise CdpError("no page is in front")
+                    visible += [session_id] if standing in ("focused", "visible") else []
+        for question in asked:
+            question.cancel()
+        if focused or not visible:
+            raise CdpError("no page is in front")
+        return visible[0]
 
     async def close(self) -> None:
         """Stop keeping, and close the connection."""
@@ -161,25 +155,18 @@ class PageKeeper:
                 {"autoAttach": True, "waitForDebuggerOnStart": False, "flatten": True, "filter": _ONLY_PAGES},
             )
 
-    async def _tell_page(self, method: str, params: dict[str, Any]) -> None:
-        """Call a method of the page in front; one that cannot take it does not."""
-        with contextlib.suppress(*_GONE):
-            session_id = await self.front_page()
-            async with asyncio.timeout(_PAGE_SECONDS):
-                await self._devtools.call(method, params, session_id)
-
-    async def _in_front(self, session_id: str) -> bool:
-        """What the page itself says. Without a screen, no page may have the focus."""
-        asks = "document.visibilityState === 'visible'" if self._profile.headless else "document.hasFocus()"
+    async def _standing(self, session_id: str) -> str:
+        """What a page says of itself: `focused`, `visible`, `hidden`, or nothing."""
+        asks = "document.hasFocus() ? 'focused' : document.visibilityState"
         question = {"expression": asks, "returnByValue": True}
-        with contextlib.suppress(*_GONE):
+        with contextlib.suppress(*GONE):
             answer = await self._devtools.call("Runtime.evaluate", question, session_id)
-            return answer["result"].get("value") is True
-        return False
+            return str(answer["result"].get("value"))
+        return ""
 
     async def _enlarge(self, target_id: str) -> None:
         """Make a page's window full screen, so that page (x, y) is screen (x, y)."""
-        with contextlib.suppress(*_GONE):
+        with contextlib.suppress(*GONE):
             window = await self._devtools.call("Browser.getWindowForTarget", {"targetId": target_id})
             if window["bounds"].get("windowState") != "fullscreen":
                 bounds = {"windowId": window["windowId"], "bounds": {"windowState": "fullscreen"}}
@@ -188,21 +175,21 @@ class PageKeeper:
     async def _dress(self, session_id: str) -> None:
         """Send all of the emulation at once, then wait for the answers."""
         calls = [self._devtools.call(method, params, session_id) for method, params in self._emulation()]
-        with contextlib.suppress(*_GONE):
+        with contextlib.suppress(*GONE):
             await asyncio.gather(*calls)
 
     async def _let_run(self, session_id: str) -> None:
         """Chromium holds a page of `window.open`, and its opener, for whoever attaches by itself, asked or not."""
-        with contextlib.suppress(*_GONE):
+        with contextlib.suppress(*GONE):
             await self._devtools.call("Runtime.runIfWaitingForDebugger", None, session_id)
 
     async def _repeat(self, session_id: str) -> None:
         """Say again what any other client's session unsays when a page changes its process."""
         calls = [("Emulation.setNavigatorOverrides", {"platform": NAVIGATOR_PLATFORM})] if self._profile.mobile else []
-        calls += [_touch_from_mouse(True)] if self._profile.touch else []
+        calls += [touch_from_mouse(True)] if self.mouse_is_finger else []
         for wait in _REPEAT_SECONDS:
             await asyncio.sleep(wait)
-            with contextlib.suppress(*_GONE):
+            with contextlib.suppress(*GONE):
                 await asyncio.gather(*(self._devtools.call(method, params, session_id) for method, params in calls))
 
     async def _dress_all(self) -> None:
@@ -243,7 +230,8 @@ class PageKeeper:
             calls.append(("Emulation.setUserAgentOverride", override))
         if profile.touch:
             calls.append(("Emulation.setTouchEmulationEnabled", {"enabled": True, "maxTouchPoints": 5}))
-            calls.append(_touch_from_mouse(True))
+        if self.mouse_is_finger:
+            calls.append(touch_from_mouse(True))
         return calls
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -257,6 +245,6 @@ class PageKeeper:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
-def _touch_from_mouse(enabled: bool) -> tuple[str, dict[str, Any]]:
+def touch_from_mouse(enabled: bool) -> tuple[str, dict[str, Any]]:
     """The call that makes Chromium turn the mouse into a finger, or leave it."""
     return "Emulation.setEmitTouchEventsForMouse", {"enabled": enabled, "configuration": "mobile"}

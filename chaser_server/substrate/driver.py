@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
+
+from chaser_server.chromium.fingers import Fingers, Points
 from chaser_server.chromium.keeper import PageKeeper
 from chaser_server.display.input import Input
 
-Points = tuple[tuple[int, int, int], ...]
+_LANDING_SECONDS = 0.05
 
 
 class NativeDriver:
     """Mouse, keyboard and one finger by XTEST; text that no US keyboard has, and more fingers, by CDP.
 
     One finger is the native mouse, which the page's emulation turns into trusted touch, and which also works menus and
-    dialogs. When a second one comes, the page sees the first cancelled, and then both, until the last has left.
+    dialogs. It lands a moment late, unless it moves or lifts before, because two fingers that land together are both
+    CDP's. When the second one comes later, the page sees the first cancelled, and then both.
     """
 
-    def __init__(self, screen_input: Input, keeper: PageKeeper, *, touch: bool) -> None:
+    def __init__(self, screen_input: Input, keeper: PageKeeper, fingers: Fingers, *, touch: bool) -> None:
         self._input = screen_input
         self._keeper = keeper
+        self._more_fingers = fingers
         self._max_fingers = 10 if touch else 1
         self._fingers: dict[int, tuple[int, int]] = {}
         self._by_cdp = False
+        self._landing: asyncio.TimerHandle | None = None
 
     def mouse(self, action: str, x: int, y: int, button: int) -> None:
         self._input.mouse(action, x, y, button)
@@ -36,23 +42,49 @@ class NativeDriver:
             await self._keeper.insert_text(left)
 
     async def touch(self, action: str, points: Points) -> None:
+        before = self._down()
         lifted = self._note(action, points)
         if len(self._fingers) > 1 and not self._by_cdp:
-            self._by_cdp = True
-            await self._keeper.cancel_emulated_touch()
-            self._input.release_all()
+            await self._take_over()
         if self._by_cdp:
-            await self._keeper.dispatch_touch(action, lifted or self._down())
-            self._by_cdp = bool(self._fingers)
-            return
-        for _, x, y in lifted or self._down():
-            self._input.finger(action, x, y)
+            await self._more_fingers.dispatch(action, lifted or self._down())
+            if not self._fingers:
+                self._by_cdp = False
+                await self._more_fingers.give_back()
+        elif action == "start" and not before:
+            self._landing = asyncio.get_running_loop().call_later(_LANDING_SECONDS, self._land, self._down())
+        elif before:
+            self._land(before)
+            for _, x, y in lifted or self._down():
+                self._input.finger(action, x, y)
 
     def release_all(self) -> None:
+        self._stay_up()
         self._input.release_all()
         if self._by_cdp:
-            self._keeper.lift_fingers()
+            self._more_fingers.lift()
         self._fingers, self._by_cdp = {}, False
+
+    def _land(self, points: Points) -> None:
+        """Put the first finger down, if it is not."""
+        if self._stay_up():
+            for _, x, y in points:
+                self._input.finger("start", x, y)
+
+    def _stay_up(self) -> bool:
+        """Whether the first finger was still to land; it is not any more."""
+        landing, self._landing = self._landing, None
+        if landing is not None:
+            landing.cancel()
+        return landing is not None
+
+    async def _take_over(self) -> None:
+        """From the native finger to CDP's."""
+        self._by_cdp = True
+        landed = not self._stay_up()
+        await self._more_fingers.take_over()
+        if landed:
+            self._input.release_all()
 
     def _down(self) -> Points:
         return tuple((number, x, y) for number, (x, y) in self._fingers.items())

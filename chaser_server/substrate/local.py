@@ -15,6 +15,7 @@ import aiohttp
 
 from chaser_server.chromium.cdp import CdpError
 from chaser_server.chromium.devtools import DevTools
+from chaser_server.chromium.fingers import Fingers
 from chaser_server.chromium.guard import asks_for_own_proxy
 from chaser_server.chromium.hands import Hands
 from chaser_server.chromium.keeper import PageKeeper
@@ -202,7 +203,8 @@ class LocalBrowser:
         self._stack.callback(screen.close)
         screen_input = await Input.open(await self._socket("display"))
         self._stack.callback(screen_input.close)
-        driver = NativeDriver(screen_input, self._keeper, touch=self._profile.touch)
+        fingers = Fingers(self._devtools, self._keeper)
+        driver = NativeDriver(screen_input, self._keeper, fingers, touch=self._profile.touch)
         facts = Facts(backend="xvfb", native_input=True, touch="emulated" if self._profile.touch else "none")
         return screen, driver, facts
 

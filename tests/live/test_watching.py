@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
@@ -53,15 +54,30 @@ async def test_a_page_and_its_client_notice_nothing_of_viewers(serve: Serve, dis
 
 
 async def test_a_viewer_keeps_its_session_from_being_idle_and_its_leaving_does_not_end_it(serve: Serve) -> None:
-    api = await serve(limits={"idle_seconds": 1})
-    watched, alone = await api.ready(), await api.ready()
+    api = await serve(limits={"idle_seconds": 2})
+    watched = await api.ready()
     async with viewing(api, watched["id"], input=False) as viewer:
         await viewer.still()
+        alone = await api.ready()
         await ended(api, alone["id"], "idle_expired")
         await viewer.taken()
         assert (await api.get(watched["id"]))["status"] == "ready"
     assert (await api.get(watched["id"]))["status"] == "ready"
     await ended(api, watched["id"], "idle_expired")
+
+
+async def test_two_sessions_without_isolation_have_a_screen_each(serve: Serve) -> None:
+    api = await serve(sandbox={"isolation": "none"})
+    async with AsyncExitStack() as leaving:
+        for colour, shown in (("black", range(20)), ("white", range(235, 256))):
+            session = await api.ready()
+            page = await leaving.enter_async_context(inside(api, session["id"]))
+            viewer = await leaving.enter_async_context(viewing(api, session["id"]))
+            await open_page(page)
+            await page.evaluate(f"document.body.style.background = '{colour}'")
+            await viewer.shows(lambda picture, shown=shown: picture.getpixel((900, 600)) in shown)
+            await viewer.click(640, 360)
+            await page.until("log.some(e => e.type === 'click')")
 
 
 async def ended(api: Api, session_id: str, reason: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from playwright.async_api import Browser, Playwright, expect
+from playwright.async_api import Browser, expect
 
 from chaser_server.model import LedgerRow, utc_now
 from chaser_server.web.pages import STATIC
@@ -27,7 +27,8 @@ INK = """() => {
   copy.drawImage(canvas, 0, 0);
   const pixels = copy.getImageData(0, 0, canvas.width, canvas.height).data;
   let count = 0;
-  for (let at = 0; at < pixels.length; at += 4) count += pixels[at] === r && pixels[at + 1] === g && pixels[at + 2] === b;
+  for (let at = 0; at < pixels.length; at += 4)
+    count += pixels[at] === r && pixels[at + 1] === g && pixels[at + 2] === b;
   return count;
 }"""
 

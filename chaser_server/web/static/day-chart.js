@@ -3,6 +3,13 @@ import uPlot from "./vendor/uPlot.esm.js";
 import { bytes } from "./words.js";
 
 const FONT = "12px system-ui, sans-serif";
+const BARS = uPlot.paths.bars({ size: [0.7, 42], radius: 0.15 });
+
+/** The cursor's line stands in the middle of the bar that the pointer is nearest to. */
+function onTheBar(plot, left, top) {
+  const day = left < 0 ? undefined : plot.data[0][plot.posToIdx(left)];
+  return [day === undefined ? left : plot.valToPos(day, "x"), top];
+}
 
 /** Draws into `place`; `onDay` is told the index of the day that the pointer is over, or null. */
 export class DayChart {
@@ -17,13 +24,13 @@ export class DayChart {
       ...this.#size(),
       padding: [12, 8, 0, 0],
       legend: { show: false },
-      cursor: { y: false, points: { show: false }, drag: { x: false, y: false } },
+      cursor: { y: false, move: onTheBar, points: { show: false }, drag: { x: false, y: false } },
       scales: { x: { time: false, range: [0.4, days + 0.6] }, y: { range: (_, _low, high) => [0, Math.max(high * 1.08, 1000)] } },
       axes: [
-        { ...axis, grid: { show: false }, incrs: [1, 2, 5, 10], space: 26 },
+        { ...axis, grid: { show: false }, incrs: [1, 2, 5, 10], space: 26, size: 30 },
         { ...axis, grid, size: 64, values: (_, splits) => splits.map(bytes) },
       ],
-      series: [{}, { fill: () => this.#colour("--accent"), width: 0, paths: uPlot.paths.bars({ size: [0.7, 42], radius: 0.15 }), points: { show: false } }],
+      series: [{}, { fill: () => this.#colour("--accent"), width: 0, paths: BARS, points: { show: false } }],
       hooks: { setCursor: [({ cursor }) => onDay(cursor.idx ?? null)] },
     }, [[], []], place);
     new ResizeObserver(() => this.#plot.setSize(this.#size())).observe(place);

@@ -46,7 +46,7 @@ const made = ({ created_at }) => ago(serverNow() - Date.parse(created_at));
 const used = ({ last_used_at }) => (last_used_at ? ago(serverNow() - Date.parse(last_used_at)) : "Never");
 
 function state(key) {
-  if (key.revoked_at === null) return ["good", "Works"];
+  if (key.revoked_at === null) return ["good", "Active"];
   return isOver(key) ? ["", "Revoked"] : ["busy", `Ends ${ahead(Date.parse(key.revoked_at) - serverNow())}`];
 }
 

@@ -43,7 +43,7 @@ keep(HOSTS_SECONDS, async () => {
   showShares($("#by-host"), data.map((host) => ({ name: host.host, bytes_total: host.bytes_up + host.bytes_down, count: traffic(host) })));
 });
 
-const sessions = ({ sessions: count }) => `${count} session${count === 1 ? "" : "s"}`;
+const sessions = ({ sessions: count }) => `${count.toLocaleString()} session${count === 1 ? "" : "s"}`;
 
 function showTotals({ bytes_up, bytes_down, bytes_total, sessions: count, billed_micro_usd }) {
   const facts = { Bytes: bytes(bytes_total), Down: bytes(bytes_down), Up: bytes(bytes_up), Sessions: count.toLocaleString() };
@@ -74,11 +74,11 @@ function say(at) {
 function showShares(table, rows) {
   const most = Math.max(1, ...rows.map((row) => row.bytes_total));
   const lines = rows.sort((a, b) => b.bytes_total - a.bytes_total).map((row) => share(row, most));
-  table.tBodies[0].replaceChildren(...(lines.length ? lines : [el("tr", {}, el("td", { className: "none hint", colSpan: 3, textContent: "Nothing yet" }))]));
+  table.tBodies[0].replaceChildren(...(lines.length ? lines : [el("tr", {}, el("td", { className: "none hint", colSpan: 2, textContent: "Nothing yet" }))]));
 }
 
 function share({ name, bytes_total, count }, most) {
   const bar = el("span", { className: "share" });
   bar.style.width = `${(bytes_total / most) * 100}%`;
-  return el("tr", {}, el("th", { scope: "row" }, name, bar), el("td", { textContent: bytes(bytes_total) }), el("td", { textContent: count }));
+  return el("tr", {}, el("th", { scope: "row" }, name, bar), el("td", {}, bytes(bytes_total), el("small", { textContent: count })));
 }

@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from chaser_server.bench import browsing, egress, relay, sessions, store
+from chaser_server.bench import browsing, egress, live, relay, sessions, store
 from chaser_server.chromium.find import find_chromium
 from chaser_server.config import Config
 
@@ -23,6 +23,7 @@ def run(config: Config, *, as_json: bool, quick: bool = False) -> int:
         (relay, relay.measure(executable)),
         (egress, egress.measure()),
         (browsing, asyncio.run(browsing.measure(executable))),
+        (live, asyncio.run(live.measure())),
         (store, asyncio.run(store.measure())),
     ):
         _report(module, rows, as_json=as_json)

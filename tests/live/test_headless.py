@@ -95,7 +95,7 @@ async def test_keys_type_and_text_is_inserted_in_that_order(remote: Remote, page
     await page.until(f"{TEXT} === ''")
 
 
-async def test_the_wheel_scrolls_and_a_drag_drops(remote: Remote, page: Page) -> None:
+async def test_the_wheel_scrolls_and_a_drag_is_one(remote: Remote, page: Page) -> None:
     await remote.say("wheel", x=640, y=500, dx=0, dy=360)
     await page.until("scrollY === 360")
     await remote.mouse("down", 640, 500)
@@ -144,7 +144,8 @@ async def test_fingers_touch_a_phone_without_a_screen(api: Api) -> None:
     async with inside(api, phone["id"]) as page, viewing(api, phone["id"]) as remote:
         await open_page(page, LOGGING_PAGE)
         await remote.driving()
-        await remote.still()
+        await page.evaluate("document.body.style.background = 'black'")
+        await remote.shows(lambda picture: picture.getpixel((200, 600)) < 20)
         assert (remote.hello["w"], remote.hello["h"], remote.hello["touch"]) == (412, 839, "cdp")
         for action, points in (
             ("start", [(1, 50, 300)]), ("start", [(2, 150, 300)]), ("move", [(1, 40, 310)]),

@@ -293,13 +293,12 @@ class SessionService:
         self._burials.add(burial)
         burial.add_done_callback(partial(self._buried, running))
         self._places.died()
-        if running.browser is not None:
-            await running.browser.cut_network()  # so that the counts that are stored now are the last
-        self._journal.add(partial(self._forget, running, detail))
         try:
-            await self._journal.write(
-                partial(self._note_end, running.record, by)
-            )  # apart: each is written exactly once
+            if running.browser is not None:
+                await running.browser.cut_network()  # so that the counts that are stored now are the last
+            self._journal.add(partial(self._forget, running, detail))
+            # Apart from the record: each is written exactly once.
+            await self._journal.write(partial(self._note_end, running.record, by))
         finally:
             told.set()
 

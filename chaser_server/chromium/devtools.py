@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -19,6 +20,8 @@ ORIGIN = "http://127.0.0.1"
 """Chromium answers only to an IP address or localhost in the Host header."""
 
 CALL_SECONDS = 10.0
+
+log = logging.getLogger(__name__)
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
 """Of the discovery endpoint. The protocol's description has 1.6 MB; a list grows with the pages' URLs."""
 
@@ -96,6 +99,8 @@ class DevTools:
             async for message in connection:
                 if message.type is aiohttp.WSMsgType.TEXT:
                     self._hear(message.data, on_event)
+        except (ValueError, LookupError, TypeError, AttributeError):
+            log.warning("a browser said what is no CDP; its DevTools connection is given up", exc_info=True)
         finally:
             for waiting in self._pending.values():
                 if not waiting.done():

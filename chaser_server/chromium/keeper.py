@@ -45,6 +45,7 @@ class PageKeeper:
         self._listeners: list[Callable[[Event], None]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._repeating: asyncio.Task[None] | None = None
+        self._repeats: dict[str, bool] = {}  # our CDP session id -> whether its page has changed meanwhile
 
     async def open(self, path: str) -> str:
         """Connect and dress what is there; returns the user agent that pages see."""
@@ -144,7 +145,25 @@ class PageKeeper:
         elif event.method == "Target.targetInfoChanged" and self._emulates:
             target_id = event.params["targetInfo"]["targetId"]
             for session_id in [each for each, dressed in self._sessions.items() if dressed == target_id]:
-                self._spawn(self._repeat(session_id))
+                self._repeat_soon(session_id)
+
+    def _repeat_soon(self, session_id: str) -> None:
+        """At most one repetition is under way for a page, and one is due: a page may change its title in a loop."""
+        if session_id in self._repeats:
+            self._repeats[session_id] = True
+            return
+        self._repeats[session_id] = False
+        self._spawn(self._repeat_while_changing(session_id))
+
+    async def _repeat_while_changing(self, session_id: str) -> None:
+        try:
+            changed = True
+            while changed:
+                self._repeats[session_id] = False
+                await self._repeat(session_id)
+                changed = self._repeats[session_id]
+        finally:
+            del self._repeats[session_id]
 
     async def _attach(self) -> None:
         """Have a CDP session with every page from now on."""

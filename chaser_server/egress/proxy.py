@@ -24,6 +24,7 @@ from chaser_server.model import ByteCount, LedgerRow
 
 _TUNNEL_BUFFER_BYTES = 256 * 1024
 _ACCEPTS_PER_WAKE = 64
+_MAX_WIRES = 2048  # two for a tunnel: no session takes all of the server's descriptors
 _DESCRIPTORS_BACK_SECONDS = 0.2
 
 
@@ -131,6 +132,9 @@ class EgressProxy:
     def _accept(self) -> None:
         assert self._listener is not None
         for _ in range(_ACCEPTS_PER_WAKE):
+            if len(self._wires) >= _MAX_WIRES:
+                self._rest()
+                return
             try:
                 sock, _ = self._listener.accept()
             except BlockingIOError:
@@ -143,10 +147,14 @@ class EgressProxy:
     def _pause_accepting(self, error: OSError) -> None:
         """Without descriptors the listener would stay readable and the loop would spin."""
         if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
-            assert self._listener is not None
-            loop = asyncio.get_running_loop()
-            loop.remove_reader(self._listener.fileno())
-            loop.call_later(_DESCRIPTORS_BACK_SECONDS, self._listen)
+            self._rest()
+
+    def _rest(self) -> None:
+        """Accept nobody for a moment; who wants in waits in the listener's backlog."""
+        assert self._listener is not None
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._listener.fileno())
+        loop.call_later(_DESCRIPTORS_BACK_SECONDS, self._listen)
 
     def _adopt(self, sock: socket.socket) -> None:
         wire = Wire(sock, on_closed=self._wires.discard)

@@ -23,8 +23,8 @@ class RunningSession:
     """One open session. Only `SessionService` changes its record; anybody may read it.
 
     `substrate` makes its browser; `life` is the task that launches and then watches it; `settled` is set when the
-    session has left `creating`; `failure` says why it could not start; `quiet_since` is when its last client left;
-    `rehearsal` says that there is no browser behind it.
+    session has left `creating`; `failure` says why it could not start; `notes` counts the lines of its timeline;
+    `quiet_since` is when its last client left; `rehearsal` says that there is no browser behind it.
     """
 
     def __init__(self, session: Session, substrate: Substrate, *, rehearsal: bool = False) -> None:
@@ -43,6 +43,7 @@ class RunningSession:
         self.life: asyncio.Task[None] | None = None
         self.settled = asyncio.Event()
         self.failure = ""
+        self.notes = 0
         self.quiet_since: datetime | None = None
         self._clients: set[Client] = set()
 

@@ -43,6 +43,7 @@ from chaser_server.store.audit import AuditLog
 from chaser_server.store.sessions import SessionStore
 from chaser_server.substrate.base import Browser, Exit, Substrate
 
+MAX_NOTES = 1000
 GOING_AWAY = 1001  # RFC 6455 7.4.1: the endpoint is going away
 SERVER = Actor("server")
 NO_DETAIL: Mapping[str, object] = {}
@@ -219,7 +220,15 @@ class SessionService:
         return True
 
     def note(self, running: RunningSession, kind: str, detail: dict[str, object]) -> None:
-        """Add a line to the timeline of a session, behind whatever is under way."""
+        """Add a line to the timeline of a session, behind whatever is under way.
+
+        After `MAX_NOTES` there is one that says so, and then no more: a client may come and go in a loop.
+        """
+        running.notes += 1
+        if running.notes > MAX_NOTES:
+            return
+        if running.notes == MAX_NOTES:
+            kind, detail = "timeline_full", {"lines": MAX_NOTES}
         event = SessionEvent(at=utc_now(), kind=kind, detail=detail)
         self._journal.add(partial(self._store.add_event, running.record.id, event))
         task = asyncio.create_task(self._journal.catch_up(), name=f"note-{kind}")
@@ -293,13 +302,12 @@ class SessionService:
         self._burials.add(burial)
         burial.add_done_callback(partial(self._buried, running))
         self._places.died()
-        if running.browser is not None:
-            await running.browser.cut_network()  # so that the counts that are stored now are the last
-        self._journal.add(partial(self._forget, running, detail))
         try:
-            await self._journal.write(
-                partial(self._note_end, running.record, by)
-            )  # apart: each is written exactly once
+            if running.browser is not None:
+                await running.browser.cut_network()  # so that the counts that are stored now are the last
+            self._journal.add(partial(self._forget, running, detail))
+            # Apart from the record: each is written exactly once.
+            await self._journal.write(partial(self._note_end, running.record, by))
         finally:
             told.set()
 

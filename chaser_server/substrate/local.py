@@ -73,6 +73,7 @@ class LocalBrowser:
         self._view_turn = asyncio.Lock()
         self._closing: asyncio.Task[None] | None = None
         self.devtools_port = 0
+        self.egress_port = 0
         self.devtools_path = ""
         self.device = ""
         self.forbidden_message = None if isolated else asks_for_own_proxy
@@ -95,6 +96,7 @@ class LocalBrowser:
     async def start(self, wanted: asyncio.Event) -> None:
         """Bring up, from the outside in: the way out, the screen, the browser."""
         self._way_out = await self._socket("egress")
+        self.egress_port = self._way_out.getsockname()[1]
         self._stack.callback(self._way_out.close)
         if not wanted.is_set():
             self._step_back(wanted)

@@ -67,8 +67,8 @@ class LocalMaker:
         self._instance = instance
         self._browsers: set[LocalBrowser] = set()
         self._launches = asyncio.Semaphore(config.launches_at_once)
-        # Without a sandbox every DevTools port is one of the machine's: no session may reach another's.
-        own_ports = policy.own_ports if walls.isolated else lambda: {*policy.own_ports(), *self._devtools_ports()}
+        # Without a sandbox the ports of every browser are the machine's: no session may reach another's.
+        own_ports = policy.own_ports if walls.isolated else lambda: {*policy.own_ports(), *self._browser_ports()}
         self._policy = replace(policy, own_ports=own_ports)
 
     @property
@@ -156,5 +156,5 @@ class LocalMaker:
             read_only=[] if folder.is_relative_to(_USR) else [str(folder)],
         )
 
-    def _devtools_ports(self) -> set[int]:
-        return {browser.devtools_port for browser in self._browsers}
+    def _browser_ports(self) -> set[int]:
+        return {port for browser in self._browsers for port in (browser.devtools_port, browser.egress_port)}

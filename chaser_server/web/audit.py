@@ -14,6 +14,16 @@ from chaser_server.web.appkeys import AUDIT
 from chaser_server.web.identity import authenticate_cookie
 from chaser_server.web.schemas import timestamp
 
+KINDS = (
+    "session_created",
+    "session_ended",
+    "key_created",
+    "key_rotated",
+    "key_revoked",
+    "signed_in",
+    "request_refused",
+)
+"""Every kind of event. A browser's EventSource hands out only those that it was told the names of."""
 KEEP_ALIVE_SECONDS = 15.0
 FIRST_EVENTS = 100
 _STILL_HERE = b": still here\n\n"

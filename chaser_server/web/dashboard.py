@@ -13,15 +13,21 @@ from typing import Any
 from aiohttp import web
 
 from chaser_server.errors import NotFound, SessionNotOpen, SessionNotReady, Unauthorized
-from chaser_server.model import Session
+from chaser_server.limits import GRACE_DAYS_DEFAULT, GRACE_DAYS_HIGH
+from chaser_server.model import Session, utc_now
 from chaser_server.sessions.running import RunningSession
 from chaser_server.web import schemas
-from chaser_server.web.appkeys import ASSETS, CONFIG, OUTSIDE, PAGES, SERVICE, WORKSPACE
+from chaser_server.web.appkeys import ASSETS, CONFIG, OUTSIDE, PAGES, SERVICE, USAGE, WORKSPACE
+from chaser_server.web.audit import KINDS
 from chaser_server.web.identity import authenticate, authenticate_cookie
 from chaser_server.web.preview import Viewer
 from chaser_server.web.sessions import requested_page
 from chaser_server.web.signin import SIGN_IN, sign_in_page
 from chaser_server.web.thumbnail import glance
+from chaser_server.web.usage import month_of
+
+HOSTS = 15
+"""How many hosts the usage page shows."""
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
@@ -81,6 +87,26 @@ async def session(request: web.Request) -> web.Response:
 
 
 @_page
+async def keys(request: web.Request) -> web.Response:
+    """GET /dashboard/keys"""
+    values = {"grace_days": str(GRACE_DAYS_DEFAULT), "grace_days_high": str(GRACE_DAYS_HIGH)}
+    values["name_high"] = str(schemas.NAME_HIGH)
+    return request.app[PAGES].render(request, "keys", title="Keys", values=values)
+
+
+@_page
+async def usage(request: web.Request) -> web.Response:
+    """GET /dashboard/usage"""
+    return request.app[PAGES].render(request, "usage", title="Usage", values={"hosts": str(HOSTS)})
+
+
+@_page
+async def audit(request: web.Request) -> web.Response:
+    """GET /dashboard/audit"""
+    return request.app[PAGES].render(request, "audit", title="Audit", values={"kinds": json.dumps(KINDS)})
+
+
+@_page
 async def embed_example(request: web.Request) -> web.Response:
     """GET /dashboard/embed-example: how others embed the player"""
     values = {"base": request.app[OUTSIDE].base(request)}
@@ -128,6 +154,14 @@ async def thumbnail(request: web.Request) -> web.Response:
     if any(known.value == etag for known in request.if_none_match or ()):
         return web.Response(status=304, headers=headers)
     return web.Response(body=picture, content_type="image/jpeg", headers=headers)
+
+
+async def hosts_data(request: web.Request) -> web.Response:
+    """GET /dashboard/data/usage/hosts: the hosts that most of this month's egress was with"""
+    workspace_id, begin = await authenticate(request), month_of(utc_now())
+    hosts = await request.app[USAGE].by_host(workspace_id, begin.date().isoformat(), HOSTS)
+    rows = [{"host": host, "bytes_up": up, "bytes_down": down} for host, up, down in hosts]
+    return web.json_response({"data": rows}, headers={"Cache-Control": "no-store"})
 
 
 def _row(request: web.Request, session: Session, running: RunningSession | None) -> dict[str, Any]:

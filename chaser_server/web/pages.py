@@ -16,7 +16,13 @@ from chaser_server.errors import NotFound
 from chaser_server.web.outside import Outside
 
 STATIC = Path(__file__).parent / "static"
-NAVIGATION = {"Sessions": "/dashboard", "Embed": "/dashboard/embed-example"}
+NAVIGATION = {
+    "Sessions": "/dashboard",
+    "Keys": "/dashboard/keys",
+    "Usage": "/dashboard/usage",
+    "Audit": "/dashboard/audit",
+    "Embed": "/dashboard/embed-example",
+}
 SAFE_HEADERS = {
     "Cache-Control": "no-store",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -100,8 +106,8 @@ class Assets:
     """Scripts, styles and pictures, held in memory. Public: nothing in them is secret, and others embed the player."""
 
     def __init__(self) -> None:
-        files = (path for path in STATIC.iterdir() if path.suffix in _ASSET_TYPES)
-        self._assets = {path.name: _asset(path) for path in files}
+        files = (path for path in STATIC.rglob("*.*") if path.suffix in _ASSET_TYPES)
+        self._assets = {path.relative_to(STATIC).as_posix(): _asset(path) for path in files}
 
     def answer(self, request: web.Request) -> web.Response:
         """The file that `name` in the path asks for, or 304 when the browser has it (RFC 9110 13.1.2)."""

@@ -15,6 +15,7 @@ from chaser_server.errors import (
     SubstrateUnavailable,
 )
 from chaser_server.model import EndedReason, Status
+from chaser_server.sessions.service import MAX_NOTES
 from tests.sessions.house import House
 from tests.substrates import (
     BrokenSubstrate,
@@ -58,6 +59,17 @@ async def test_a_deleted_session_is_closed_on_disk_and_its_browser_gone(house: H
     assert (stored.status, stored.ended_reason) == (Status.CLOSED, EndedReason.CLIENT_DELETE)
     await house.service.settle()
     assert house.substrate.living == []
+
+
+async def test_a_timeline_ends_with_a_word_when_it_is_full_but_the_end_is_told(house: House) -> None:
+    running = await house.ready()
+    for number in range(MAX_NOTES + 10):
+        house.service.note(running, "client_connected", {"number": number})
+    await house.delete(running)
+    kinds = [event.kind for event in await house.service.events(house.workspace.id, running.record.id)]
+    assert kinds.count("timeline_full") == 1
+    assert kinds.count("client_connected") < MAX_NOTES
+    assert kinds[-1] == "ended"
 
 
 async def test_clients_are_told_why_it_ended(house: House) -> None:

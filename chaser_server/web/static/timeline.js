@@ -1,5 +1,6 @@
 /** A session's bytes by channel, and what happened to it, as the events of the API tell it. */
-import { bytes, moment, REASONS, sentence, timeOfDay } from "./words.js";
+import { el } from "./elements.js";
+import { bytes, fact, moment, sentence, timeOfDay } from "./words.js";
 
 const BAD = /error|fail|crash|refused|blocked/;
 const GOOD = new Set(["ready", "client_connected", "viewer_connected"]);
@@ -25,17 +26,4 @@ function line({ at, kind, detail }) {
   if (BAD.test(kind) || detail.error || detail.reason === "substrate_down") item.dataset.tone = "bad";
   else if (GOOD.has(kind)) item.dataset.tone = "good";
   return item;
-}
-
-function fact([name, value]) {
-  if (name === "reason") return REASONS[value] ?? sentence(String(value));
-  if (name.startsWith("bytes_")) return `${sentence(name)}: ${bytes(value)}`;
-  if (name === "seconds") return `For ${value} s`;
-  return `${sentence(name)}: ${typeof value === "object" ? JSON.stringify(value) : value}`;
-}
-
-function el(tag, properties, ...children) {
-  const element = Object.assign(document.createElement(tag), properties);
-  element.append(...children);
-  return element;
 }

@@ -37,6 +37,13 @@ export function ago(ms) {
   return `${Math.floor(seconds / 86400)} d ago`;
 }
 
+/** How far off, in one word or two. */
+export function ahead(ms) {
+  const minutes = Math.max(1, Math.round(ms / 60_000));
+  if (minutes < 60) return `in ${minutes} min`;
+  return minutes < 2880 ? `in ${Math.round(minutes / 60)} h` : `in ${Math.round(minutes / 1440)} d`;
+}
+
 export const moment = (iso) => new Date(iso).toLocaleString();
 export const timeOfDay = (iso) => new Date(iso).toLocaleTimeString();
 
@@ -52,3 +59,11 @@ export const shortId = (id) => `…${id.slice(-12)}`;
 export const traffic = ({ bytes_up, bytes_down }) => `↓ ${bytes(bytes_down)}  ↑ ${bytes(bytes_up)}`;
 export const channels = (counts) =>
   Object.entries(counts).map(([name, { up, down }]) => `${name}: ↓ ${bytes(down)}  ↑ ${bytes(up)}`).join("\n");
+
+/** One entry of an event's detail. */
+export function fact([name, value]) {
+  if (name === "reason") return REASONS[value] ?? sentence(String(value));
+  if (name.startsWith("bytes_")) return `${sentence(name)}: ${bytes(value)}`;
+  if (name === "seconds") return `For ${value} s`;
+  return `${sentence(name)}: ${typeof value === "object" ? JSON.stringify(value) : value}`;
+}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 
 def xvfb_argv(
     width: int,
@@ -30,3 +33,13 @@ def xvfb_argv(
         "-extension", "GLX",  # nothing draws with it here, and it costs start-up time and memory
         *([] if display_fd is None else ["-displayfd", str(display_fd)]),
     ]  # fmt: skip
+
+
+def takes_socket(binary: str = "Xvfb") -> bool:
+    """Whether an X server takes a listening socket from whoever starts it.
+
+    It does where it was built with systemd's sd_listen_fds(3), as Debian's and Fedora's are: the function's name is in
+    the file then. Another server would make a socket of its own in place of that.
+    """
+    path = shutil.which(binary)
+    return path is not None and b"sd_listen_fds" in Path(path).read_bytes()

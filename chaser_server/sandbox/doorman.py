@@ -3,7 +3,9 @@
 It starts the display and the browser, and answers requests on the socket it inherited by passing *file descriptors*
 (SCM_RIGHTS): the listening socket of the egress proxy, connected DevTools and X sockets, the framebuffer file. No byte
 of a session passes through it. It runs on the system's Python with nothing but the standard library, so it imports
-nothing of ours. When the server's end of the socket closes, or the browser exits, it ends everything and goes.
+nothing of ours; and every start waits for it, so it imports little (`subprocess`, `typing`, `shutil` and `ctypes`
+together take as long as all it does before the browser runs). When the server's end of the socket closes, or the
+browser exits, it ends everything and goes.
 
 Messages are lines of JSON. In: first the plan, then `{"want": "egress" | "devtools" | "display" | "framebuffer"}`, one
 at a time. Out: `{"port": n}` with one descriptor, or `{"error": "..."}` without.
@@ -11,25 +13,30 @@ at a time. Out: `{"port": n}` with one descriptor, or `{"error": "..."}` without
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
+import errno
 import json
 import os
 import select
-import shutil
 import signal
 import socket
-import subprocess
 import sys
 import time
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
 
 POLL_SECONDS = 0.004
 END_SECONDS = 5.0
 FIRST_DISPLAY = 100  # people's own screens, and those of other programs, have lower numbers
 DISPLAY_SOCKET = "/tmp/.X11-unix/X{}"
 DISPLAY_LOCK = "/tmp/.X{}-lock"
+DISPLAY_BACKLOG = 128
+FIRST_PASSED_DESCRIPTOR = 3  # sd_listen_fds(3)
+LOWEST_NICE = 19
+NICE_TRIES, NICE_SECONDS = 5, 0.1  # the kernel takes a change ten times a second, from all processes together
 PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
+CANNOT_START = 127  # as a shell says it
 
 
 class Channel:
@@ -64,13 +71,44 @@ class Channel:
         self.sock.sendall(json.dumps({"error": why}).encode() + b"\n")
 
 
+class Child:
+    """A program that this one has started."""
+
+    def __init__(self, argv: list[str], environment: dict[str, str], listener: socket.socket | None = None) -> None:
+        """`listener` is handed on to it, see `become`."""
+        self._code: int | None = None
+        self.pid = os.fork()
+        if self.pid == 0:
+            become(argv, environment, listener)
+
+    def poll(self) -> int | None:
+        """Its exit code, -N for signal N; None while it runs."""
+        return self._wait(os.WNOHANG)
+
+    def wait(self) -> int:
+        """Its exit code, waited for."""
+        code = self._wait(0)
+        assert code is not None
+        return code
+
+    def kill(self) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, signal.SIGKILL)
+
+    def _wait(self, options: int) -> int | None:
+        if self._code is None:
+            pid, status = os.waitpid(self.pid, options)
+            self._code = os.waitstatus_to_exitcode(status) if pid else None
+        return self._code
+
+
 class Doorman:
     """The processes of one session and the answers about them."""
 
     def __init__(self, channel: Channel, plan: dict[str, Any]) -> None:
         self._channel = channel
         self._plan = plan
-        self._children: list[subprocess.Popen[bytes]] = []
+        self._children: list[Child] = []
         self._egress = socket.create_server(("127.0.0.1", plan["egress_port"]), backlog=512)
         self._egress_port = self._egress.getsockname()[1]
         self._devtools_port = plan["devtools_port"] or free_port()
@@ -102,32 +140,40 @@ class Doorman:
         if self._display is not None:
             release_display(self._display)
         if self._plan["remove"]:
+            import shutil
+
             shutil.rmtree(self._plan["remove"], ignore_errors=True)
 
     def _start_display(self) -> None:
-        """Start Xvfb and wait until it answers."""
+        """Start Xvfb: on a socket that listens already, so that nobody need wait for it, or else wait until it does."""
         os.makedirs(self._plan["framebuffer_dir"], exist_ok=True)
-        self._display = claim_display()
+        number = self._display = claim_display()
+        argv = [*self._plan["display"], f":{number}", "-displayfd"]
+        if self._plan["display_takes_socket"]:
+            with listen_for_display(number) as listener:
+                self._start([*argv, "1"], dict(os.environ), listener)
+            return
         reader, writer = os.pipe()
-        self._start([*self._plan["display"], f":{self._display}", "-displayfd", str(writer)], pass_fds=(writer,))
+        os.set_inheritable(writer, True)
+        self._start([*argv, str(writer)], dict(os.environ))
         os.close(writer)
         with open(reader, "rb") as numbers:
             if not numbers.readline():
                 sys.exit("the display server (Xvfb) did not start")
 
-    def _start_browser(self) -> subprocess.Popen[bytes]:
+    def _start_browser(self) -> Child:
         ports = {"egress_port": self._egress_port, "devtools_port": self._devtools_port}
         environment = dict(os.environ)
         if self._display is not None:
             environment["DISPLAY"] = f":{self._display}"
-        return self._start([text.format(**ports) for text in self._plan["browser"]], env=environment)
+        return self._start([text.format(**ports) for text in self._plan["browser"]], environment)
 
-    def _start(self, argv: list[str], **options: Any) -> subprocess.Popen[bytes]:
-        child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=sys.stderr, **options)
+    def _start(self, argv: list[str], environment: dict[str, str], listener: socket.socket | None = None) -> Child:
+        child = Child(argv, environment, listener)
         self._children.append(child)
         return child
 
-    def _answer(self, want: str, browser: subprocess.Popen[bytes]) -> None:
+    def _answer(self, want: str, browser: Child) -> None:
         if want == "egress":
             self._channel.give(self._egress.fileno(), self._egress_port)
             self._egress.close()
@@ -142,7 +188,7 @@ class Doorman:
             with open(f"{self._plan['framebuffer_dir']}/Xvfb_screen0", "rb") as pixels:
                 self._channel.give(pixels.fileno())
 
-    def _connect_devtools(self, browser: subprocess.Popen[bytes]) -> socket.socket:
+    def _connect_devtools(self, browser: Child) -> socket.socket:
         """A connection to the DevTools port, as soon as the browser listens there."""
         while True:
             try:
@@ -150,6 +196,42 @@ class Doorman:
             except ConnectionRefusedError:
                 if self._channel.wait(POLL_SECONDS) or browser.poll() is not None:
                     raise  # the server has left, or the browser has
+
+
+def become(argv: list[str], environment: dict[str, str], listener: socket.socket | None) -> NoReturn:
+    """Turn this process, a forked one, into a program that reads nothing and writes to stderr.
+
+    One with a `listener` is handed that as sd_listen_fds(3) says, and its stdout is of no interest.
+    """
+    try:
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        os.dup2(nowhere, 0)
+        os.dup2(2 if listener is None else nowhere, 1)
+        if listener is not None:
+            os.set_inheritable(listener.fileno(), True)  # which dup2 does not do when the number is right already
+            os.dup2(listener.fileno(), FIRST_PASSED_DESCRIPTOR)
+            environment = {**environment, "LISTEN_FDS": "1", "LISTEN_PID": str(os.getpid())}
+        os.execvpe(argv[0], argv, environment)
+    except OSError as error:
+        print(f"cannot start {argv[0]}: {error.strerror}", file=sys.stderr, flush=True)
+    finally:
+        os._exit(CANNOT_START)
+
+
+def leave_processor_to_others() -> None:
+    """Have this session's processes get only what nobody else asks for, until the server says otherwise.
+
+    It is the autogroup's nice value, see `priority`; where the kernel has no such thing, nothing changes.
+    """
+    for _ in range(NICE_TRIES):
+        try:
+            with open("/proc/self/autogroup", "w") as autogroup:
+                autogroup.write(str(LOWEST_NICE))
+            return
+        except OSError as error:
+            if error.errno != errno.EAGAIN:
+                return
+        time.sleep(NICE_SECONDS)
 
 
 def free_port() -> int:
@@ -181,14 +263,26 @@ def claim_display() -> int:
         number += 1
 
 
+def listen_for_display(number: int) -> socket.socket:
+    """The listening socket of a claimed display."""
+    path = DISPLAY_SOCKET.format(number)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    listener.listen(DISPLAY_BACKLOG)
+    return listener
+
+
 def release_display(number: int) -> None:
     """Remove what a killed display server leaves behind."""
     for name in (DISPLAY_SOCKET, DISPLAY_LOCK):
-        with contextlib.suppress(FileNotFoundError):
+        try:
             os.unlink(name.format(number))
+        except FileNotFoundError:
+            pass
 
 
-def watch_exit(process: subprocess.Popen[bytes]) -> int:
+def watch_exit(process: Child) -> int:
     """A descriptor that becomes readable when `process` has exited."""
     if hasattr(os, "pidfd_open"):
         return os.pidfd_open(process.pid)
@@ -197,6 +291,14 @@ def watch_exit(process: subprocess.Popen[bytes]) -> int:
     signal.set_wakeup_fd(writer)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     return reader
+
+
+def adopt_orphans() -> None:
+    """Have descendants that lose their parent become our children, so that they can be ended."""
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def reap_descendants() -> None:
@@ -217,13 +319,14 @@ def reap_descendants() -> None:
 
 def main(sock: socket.socket) -> int:
     """Read the plan from `sock` and run its session to the end."""
-    if sys.platform == "linux":
-        # Grandchildren that lose their parent become ours, and so can be ended.
-        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     channel = Channel(sock)
     plan = channel.read()
     if plan is None:
         return 0
+    if plan["in_background"]:
+        leave_processor_to_others()
+    if plan["remove"]:  # no sandbox around: no PID namespace ends what is left
+        adopt_orphans()
     doorman = Doorman(channel, plan)
     try:
         return doorman.serve()

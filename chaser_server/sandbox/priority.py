@@ -10,7 +10,6 @@ import errno
 from pathlib import Path
 
 NORMAL = 0
-LOWEST = 19
 AGAIN_SECONDS = 0.1
 """Without privileges the kernel takes a change no more often than this, from all of them together."""
 

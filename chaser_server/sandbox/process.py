@@ -72,12 +72,16 @@ class Places:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What runs inside. The browser's arguments may hold `{devtools_port}` and `{egress_port}`."""
+    """What runs inside. The browser's arguments may hold `{devtools_port}` and `{egress_port}`.
+
+    `display_takes_socket`: the display server takes a socket that already listens, see sd_listen_fds(3).
+    """
 
     browser: Sequence[str]
     display: Sequence[str] | None
     environment: Mapping[str, str]
     read_only: Sequence[str] = ()
+    display_takes_socket: bool = False
 
 
 class Sandbox:
@@ -121,16 +125,10 @@ class Sandbox:
         port = answer.words.get("port", 0)
         return answer.descriptor, port if isinstance(port, int) else 0
 
-    def step_back(self) -> None:
-        """Leave the processor to others, until `step_forward`. Where the kernel cannot do that, this does nothing."""
-        if self._inner_pid is not None:
-            priority.set_group_nice(self._inner_pid, priority.LOWEST)
-
     async def step_forward(self) -> None:
-        """Have the same right to the processor as others again."""
-        if self._inner_pid is not None:
-            while not priority.set_group_nice(self._inner_pid, priority.NORMAL):
-                await asyncio.sleep(priority.AGAIN_SECONDS)
+        """Have the same right to the processor as others, after a start in the background."""
+        while not priority.set_group_nice(self._inner_pid or self.pid, priority.NORMAL):
+            await asyncio.sleep(priority.AGAIN_SECONDS)
 
     async def kill(self) -> None:
         """End every process of the session and wait until they are gone; may be called again."""
@@ -173,13 +171,17 @@ class Sandbox:
         return LaunchFailed(f"{what}: {said}" if said else what, stderr_tail=self.stderr_tail)
 
 
-async def start(program_for: Callable[[Places], Program], walls: Walls, *, name: str) -> Sandbox:
+async def start(
+    program_for: Callable[[Places], Program], walls: Walls, *, name: str, in_background: bool = False
+) -> Sandbox:
     """Start a session's processes.
 
     `program_for` makes the program once the writable places are known. `name` stands in the command line and in the
-    name of the directory, if there is one, so that `orphans.clean_up` can find them. Returns as soon as the outermost
-    process runs; whether the browser comes up is learnt by `Sandbox.ask`. Raises `LaunchFailed`, leaving nothing
-    behind.
+    name of the directory, if there is one, so that `orphans.clean_up` can find them. `in_background` leaves the
+    processor to others until `Sandbox.step_forward`, which may be called once something has been asked for.
+
+    Returns as soon as the outermost process runs; whether the browser comes up is learnt by `Sandbox.ask`. Raises
+    `LaunchFailed`, leaving nothing behind.
     """
     scratch = None if walls.isolated else tempfile.mkdtemp(prefix=f"{SCRATCH_PREFIX}{name}-")
     places = Places(home=scratch or bubblewrap.HOME, framebuffer=f"{scratch or '/tmp'}/framebuffer")
@@ -215,7 +217,7 @@ async def start(program_for: Callable[[Places], Program], walls: Walls, *, name:
         undo.pop_all()
     sandbox = Sandbox(process, Channel(channel), scratch)
     try:
-        await sandbox._begin(stderr_reader, info_reader, _plan(program, places, scratch))
+        await sandbox._begin(stderr_reader, info_reader, _plan(program, places, scratch, in_background))
     except BaseException:
         await sandbox.kill()
         raise
@@ -256,12 +258,14 @@ def _isolated(command: Sequence[str], program: Program, walls: Walls, descriptor
     ]
 
 
-def _plan(program: Program, places: Places, scratch: str | None) -> dict[str, object]:
+def _plan(program: Program, places: Places, scratch: str | None, in_background: bool) -> dict[str, object]:
     """What the doorman is told. Outside a sandbox ports are shared with the machine, so it picks free ones (0)."""
     return {
         "browser": list(program.browser),
         "display": None if program.display is None else list(program.display),
+        "display_takes_socket": program.display_takes_socket,
         "framebuffer_dir": places.framebuffer,
+        "in_background": in_background,
         "devtools_port": 0 if scratch else _DEVTOOLS_PORT,
         "egress_port": 0 if scratch else _EGRESS_PORT,
         "remove": scratch,

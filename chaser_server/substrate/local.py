@@ -93,16 +93,20 @@ class LocalBrowser:
     def ledger(self) -> list[LedgerRow]:
         return self._proxy.ledger() if self._proxy else []
 
-    async def start(self, wanted: asyncio.Event) -> None:
-        """Bring up, from the outside in: the way out, the screen, the browser."""
+    async def start(self, wanted: asyncio.Event | None) -> None:
+        """Bring up, from the outside in: the way out, the screen, the browser.
+
+        A sandbox that was started in the background steps forward as soon as it is `wanted`.
+        """
+        self._stack.push_async_callback(self._keeper.close)
         self._way_out = await self._socket("egress")
         self.egress_port = self._way_out.getsockname()[1]
         self._stack.callback(self._way_out.close)
-        if not wanted.is_set():
-            self._step_back(wanted)
+        if wanted is not None:
+            forward = asyncio.create_task(self._step_forward(wanted), name=f"step-forward-{self._sandbox.pid}")
+            self._stack.callback(forward.cancel)
         if not self._profile.headless:
             await self._open_screen()
-        self._stack.push_async_callback(self._keeper.close)
         self.devtools_path = await self._find_browser_target()
         user_agent = await self._keeper.open(self.devtools_path)
         self.device = device_name(user_agent)
@@ -169,12 +173,6 @@ class LocalBrowser:
         if self._closing is None:
             self._closing = asyncio.create_task(self._stack.aclose(), name=f"browser-close-{self._sandbox.pid}")
         await asyncio.shield(self._closing)
-
-    def _step_back(self, wanted: asyncio.Event) -> None:
-        """Leave the processor to others until the browser is wanted."""
-        self._sandbox.step_back()
-        forward = asyncio.create_task(self._step_forward(wanted), name=f"step-forward-{self._sandbox.pid}")
-        self._stack.callback(forward.cancel)
 
     async def _step_forward(self, wanted: asyncio.Event) -> None:
         await wanted.wait()

@@ -14,7 +14,7 @@ from pathlib import Path
 from chaser_server.chromium.flags import chromium_argv, environment
 from chaser_server.chromium.profiles import Profile
 from chaser_server.config import BrowserConfig, PreviewConfig
-from chaser_server.display.xvfb import xvfb_argv
+from chaser_server.display.xvfb import takes_socket, xvfb_argv
 from chaser_server.egress.policy import Policy, Rules
 from chaser_server.egress.proxy import EgressProxy
 from chaser_server.egress.upstream import UpstreamPool
@@ -58,6 +58,7 @@ class LocalMaker:
         self._config = config
         self._preview = preview
         self._encoder = Encoder()
+        self._display_takes_socket = takes_socket(config.xvfb)
         self._executables = executables
         self._profiles = profiles
         self._walls = walls
@@ -90,9 +91,12 @@ class LocalMaker:
 
     async def _launch(self, profile: Profile, wanted: asyncio.Event) -> LocalBrowser:
         stack, sandbox, kills_before = AsyncExitStack(), None, memory_kills()
+        in_background = not wanted.is_set()
         try:
             async with asyncio.timeout(self._config.launch_timeout_seconds):
-                sandbox = await process.start(partial(self._program, profile), self._walls, name=self._instance)
+                sandbox = await process.start(
+                    partial(self._program, profile), self._walls, name=self._instance, in_background=in_background
+                )
                 stack.push_async_callback(sandbox.kill)
                 browser = LocalBrowser(
                     sandbox,
@@ -106,7 +110,7 @@ class LocalMaker:
                 )
                 self._browsers.add(browser)
                 stack.callback(self._browsers.discard, browser)
-                await browser.start(wanted)
+                await browser.start(wanted if in_background else None)
         except BaseException as error:
             await asyncio.shield(stack.aclose())
             if not isinstance(error, Exception):
@@ -152,6 +156,7 @@ class LocalMaker:
                 extra_args=self._config.extra_args,
             ),
             display=None if profile.headless else display,
+            display_takes_socket=self._display_takes_socket,
             environment=environment(profile, home=places.home),
             read_only=[] if folder.is_relative_to(_USR) else [str(folder)],
         )

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from chaser_server.display.window_manager import WindowManager
+from chaser_server.display.xvfb import xvfb_argv
 from chaser_server.errors import LaunchFailed
 from chaser_server.sandbox import orphans
 from chaser_server.sandbox.process import Places, Program, Sandbox, Walls, start
@@ -46,6 +48,12 @@ def program(*browser: str) -> Callable[[Places], Program]:
 def script(text: str, *arguments: str) -> Callable[[Places], Program]:
     """A program that the doorman's own `format` leaves as it is."""
     return program("/usr/bin/python3", "-c", text.replace("{", "{{").replace("}", "}}"), *arguments)
+
+
+async def connected(sandbox: Sandbox, want: str) -> socket.socket:
+    """A connected socket from inside."""
+    descriptor, _ = await asyncio.wait_for(sandbox.ask(want), 10)
+    return socket.socket(fileno=descriptor)
 
 
 async def said(descriptor: int) -> bytes:
@@ -114,6 +122,52 @@ async def test_a_program_that_is_missing_is_named_and_nothing_is_left() -> None:
     await gone(sandbox, before)
 
 
+def nice_of(pid: int) -> int:
+    """The nice value of a process's autogroup; see sched(7)."""
+    return int(Path(f"/proc/{pid}/autogroup").read_text().split()[-1])
+
+
+@pytest.mark.parametrize("isolated", [True, False])
+async def test_what_starts_in_the_background_leaves_the_processor_to_others_from_its_first_moment(
+    isolated: bool,
+) -> None:
+    before = left()
+    sandbox = await start(program("/bin/sleep", "600"), walls(isolated=isolated), name=NAME, in_background=True)
+    os.close((await sandbox.ask("egress"))[0])
+    assert {nice_of(each.pid) for each in descendants(sandbox.pid)} == {19}
+    await sandbox.step_forward()
+    assert {nice_of(each.pid) for each in descendants(sandbox.pid)} == {0}
+    await gone(sandbox, before)
+
+
+@pytest.mark.parametrize("takes_socket", [True, False])
+@pytest.mark.parametrize("isolated", [True, False])
+async def test_a_display_answers_whether_or_not_its_server_takes_a_socket(isolated: bool, takes_socket: bool) -> None:
+    before = left()
+
+    def with_display(places: Places) -> Program:
+        display = xvfb_argv(320, 240, framebuffer_dir=places.framebuffer)
+        environment = {"PATH": "/usr/bin:/bin"}
+        return Program(["/bin/sleep", "600"], display, environment, display_takes_socket=takes_socket)
+
+    sandbox = await start(with_display, walls(isolated=isolated), name=NAME)
+    manager = await WindowManager.start(await connected(sandbox, "display"))
+    manager.close()
+    await manager.wait_ended()
+    os.close((await sandbox.ask("framebuffer"))[0])
+    await gone(sandbox, before)
+
+
+async def test_a_display_that_does_not_start_is_named_and_nothing_is_left() -> None:
+    before = left()
+    broken = Program(["/bin/sleep", "600"], ["Xvfb", "-nonsense"], {"PATH": "/usr/bin:/bin"}, display_takes_socket=True)
+    sandbox = await start(lambda _: broken, walls(), name=NAME)
+    with pytest.raises(LaunchFailed, match="X server"):
+        await WindowManager.start(await connected(sandbox, "display"))
+    await gone(sandbox, before)
+    assert "nonsense" in sandbox.stderr_tail
+
+
 async def test_a_program_that_ends_leaves_its_exit_code_and_last_words() -> None:
     before = left()
     sandbox = await start(program("/bin/sh", "-c", "echo last words >&2; exit 7"), walls(), name=NAME)
@@ -162,8 +216,11 @@ async def test_a_start_that_is_cancelled_at_any_moment_leaves_nothing(isolated: 
 
 @pytest.mark.parametrize("isolated", [True, False])
 async def test_orphans_are_found_by_their_name_and_are_gone_when_that_returns(isolated: bool) -> None:
-    sandbox = await start(program("/bin/sleep", "600"), walls(isolated=isolated), name=NAME)
+    # As a browser does, it names its directory.
+    sandbox = await start(script(LISTENING, "{devtools_port}", "HOME"), walls(isolated=isolated), name=NAME)
+    os.close((await sandbox.ask("devtools"))[0])
     living = descendants(sandbox.pid)
+    assert living
     assert await asyncio.to_thread(orphans.clean_up, f"{NAME}-another") == 0
     assert await asyncio.to_thread(orphans.clean_up, NAME) >= 1
     await until(lambda: not any(each.lives for each in living), "all inside are gone")

@@ -21,12 +21,14 @@ setup: .venv/.ready-to-test
 .venv/.ready-to-run: .venv/.made setup.cfg chaser_server/install.py
 	@echo "running    pip install -e ."
 	@$(PY) -m pip install -q -e .
+	@$(PY) -m compileall -q chaser_server
 	@# What is missing is told; whether the server can start without it is for the server to say.
 	@if $(PY) -m chaser_server setup </dev/null; then touch $@; fi
 
 .venv/.ready-to-test: .venv/.made setup.cfg chaser_server/install.py $(CLIENTS)/package-lock.json
 	@echo "running    pip install -e .[dev]"
 	@$(PY) -m pip install -q -e '.[dev]'
+	@$(PY) -m compileall -q chaser_server
 	@$(PY) -m chaser_server setup --dev </dev/null
 	@touch $@ .venv/.ready-to-run
 

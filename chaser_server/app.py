@@ -21,6 +21,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from chaser_server.chromium.cache import AnswerCache
 from chaser_server.chromium.find import find_chromium, find_headless_shell
 from chaser_server.chromium.profiles import Devices, Profile, load_devices, resolve
 from chaser_server.chromium.version import chrome_major
@@ -99,7 +100,7 @@ async def serving(config: Config, *, imported_key: str = "") -> AsyncIterator[Se
         first_key = await _first_key(workspaces, imported_key)
         listener = stack.enter_context(_listen(*config.server.address))
         upstreams, refusals = _upstreams(config), Counter[str]()
-        pool = await _local_substrate(config, data_dir, listener, upstreams=upstreams, refusals=refusals)
+        pool = await _local_substrate(config, listener, upstreams=upstreams, refusals=refusals)
         stack.push_async_callback(pool.close)
         service = SessionService(
             store=store,
@@ -177,14 +178,13 @@ async def _first_key(workspaces: WorkspaceStore, imported: str) -> str | None:
 
 async def _local_substrate(
     config: Config,
-    data_dir: Path,
     listener: socket.socket,
     *,
     upstreams: UpstreamPool | None,
     refusals: Counter[str],
 ) -> Pool:
     return Pool(
-        await _local_maker(config, data_dir, listener, upstreams=upstreams, refusals=refusals),
+        await _local_maker(config, listener, upstreams=upstreams, refusals=refusals),
         sizes=shelf_sizes(config.pool, config.profiles),
         max_age_seconds=config.pool.max_age_seconds,
     )
@@ -192,7 +192,6 @@ async def _local_substrate(
 
 async def _local_maker(
     config: Config,
-    data_dir: Path,
     listener: socket.socket,
     *,
     upstreams: UpstreamPool | None,
@@ -208,11 +207,11 @@ async def _local_maker(
         doorman_folder=None if isolated and os.access(SYSTEM_PYTHON, os.X_OK) else bundle.doorman_folder(),
     )
     # Two servers may share a machine but not a data directory, so its path names what belongs to this one.
-    instance = f"chaser-{hashlib.sha256(str(data_dir.resolve()).encode()).hexdigest()[:16]}"
+    instance = f"chaser-{hashlib.sha256(str(config.data_dir.resolve()).encode()).hexdigest()[:16]}"
     if killed := await asyncio.to_thread(orphans.clean_up, instance):
         log.warning("ended %d processes that an earlier start left behind", killed)
     user = walls.outer_user()
-    executables = await _executables(config, data_dir, uid=None if user is None else user[0])
+    executables, profiles = await learn(config, uid=None if user is None else user[0])
     host, port = listener.getsockname()[:2]
     choice = config.egress.private_networks
     is_public = choice == "closed" or (choice == "auto" and not ipaddress.ip_address(host).is_loopback)
@@ -227,7 +226,7 @@ async def _local_maker(
         config=config.browser,
         preview=config.preview,
         executables=executables,
-        profiles=await _profiles(config, data_dir),
+        profiles=profiles,
         walls=walls,
         policy=policy,
         upstreams=upstreams,
@@ -237,12 +236,23 @@ async def _local_maker(
     )
 
 
-async def _executables(config: Config, data_dir: Path, *, uid: int | None) -> dict[str, Executable]:
+async def learn(config: Config, *, uid: int | None = None) -> tuple[dict[str, Executable], dict[str, Profile]]:
+    """The browsers and the profiles of this machine, for sandboxes that run as `uid` (None: as this process).
+
+    The first time browsers are asked for their versions and Playwright for its phones; the answers are kept. Raises
+    `MachineError` without a usable Chromium, `ConfigError` for a device nobody knows.
+    """
+    cache = AnswerCache(config.cache_dir)
+    return await asyncio.gather(_executables(config, cache, uid=uid), _profiles(config, cache))
+
+
+async def _executables(config: Config, cache: AnswerCache, *, uid: int | None) -> dict[str, Executable]:
     """The browsers of this machine; the small one may be missing. Raises `MachineError` without Chromium."""
     found = {"chromium": find_chromium(config.browser.executable, uid=uid)}
     with contextlib.suppress(MachineError):
         found["headless-shell"] = find_headless_shell(uid=uid)
-    return {kind: Executable(one.path, await chrome_major(one.path, data_dir)) for kind, one in found.items()}
+    majors = await asyncio.gather(*(chrome_major(one.path, cache) for one in found.values()))
+    return {kind: Executable(one.path, major) for (kind, one), major in zip(found.items(), majors, strict=True)}
 
 
 def _sized(limits: LimitsConfig) -> LimitsConfig:
@@ -284,9 +294,9 @@ def _upstreams(config: Config) -> UpstreamPool | None:
     return pool if config.upstreams else None
 
 
-async def _profiles(config: Config, data_dir: Path) -> dict[str, Profile]:
+async def _profiles(config: Config, cache: AnswerCache) -> dict[str, Profile]:
     wants_devices = any(profile.device for profile in config.profiles.values())
-    devices: Devices = await load_devices(data_dir) if wants_devices else {}
+    devices: Devices = await load_devices(cache) if wants_devices else {}
     return {
         name: resolve(name, profile, display=config.browser.display, devices=devices)
         for name, profile in config.profiles.items()

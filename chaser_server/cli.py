@@ -146,9 +146,15 @@ def _run(work: Awaitable[int]) -> int:
 
 
 def _setup(options: argparse.Namespace) -> int:
+    from chaser_server.app import learn
     from chaser_server.install import install
 
-    return install(dev=options.dev)
+    status = install(dev=options.dev)
+    if status == 0:
+        config = Config()
+        asyncio.run(learn(config))
+        print(f"have       versions of browsers, and phones: {config.cache_dir}")
+    return status
 
 
 async def _examine(config: Config, *, thorough: bool) -> list[doctor.Check]:

@@ -227,6 +227,17 @@ class Config:
         base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
         return Path(base) / "chaser-server"
 
+    @property
+    def cache_dir(self) -> Path:
+        """Where answers are kept that can be asked for again: the user's cache directory, by the same rules.
+
+        A user without a home keeps them with the database.
+        """
+        home = os.path.expanduser("~")
+        if base := os.environ.get("XDG_CACHE_HOME") or (f"{home}/.cache" if home != "~" else ""):
+            return Path(base) / "chaser-server"
+        return self.data_dir / "cache"
+
 
 def load(path: Path | None, overrides: Mapping[str, Mapping[str, Any]] | None = None) -> Config:
     """Read the configuration.

@@ -12,6 +12,7 @@ from pathlib import Path
 import PyInstaller.__main__
 
 import chaser_server
+from chaser_server.chromium.cache import AnswerCache
 from chaser_server.chromium.profiles import load_devices
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -35,7 +36,7 @@ def freeze(program: Path, name: str, *options: str, into: Path, work: Path) -> N
 def build(work: Path) -> None:
     """Everything, with what lies about on the way in `work`."""
     devices = work / "devices.json"
-    devices.write_text(json.dumps(asyncio.run(load_devices(work))))
+    devices.write_text(json.dumps(asyncio.run(load_devices(AnswerCache(work)))))
     freeze(PACKAGE / "sandbox" / "doorman.py", "doorman", "--onedir", into=work / "parts", work=work)
     data = {
         devices: "chaser_server/chromium",

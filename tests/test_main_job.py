@@ -18,6 +18,9 @@ async def test_a_session_is_created_driven_and_gone(api: Api, site: Site) -> Non
         await browser.close()
     session = await api.get(created["id"])
     assert session["status"] == "ready"
+    launch = next(event["detail"] for event in await api.events(created["id"]) if event["kind"] == "launched")
+    assert list(launch["milliseconds"]) == ["sandbox", "doorman", "screen", "devtools", "pages"]
+    assert all(took > 0 for took in launch["milliseconds"].values())
     assert session["bytes_up"] > 0
     assert session["bytes_down"] > 0
     await api.delete(created["id"])

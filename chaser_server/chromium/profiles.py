@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from chaser_server.chromium.cache import AnswerCache
 from chaser_server.config import ProfileConfig
 from chaser_server.errors import ConfigError
 
@@ -118,22 +119,21 @@ def _system(user_agent: str) -> str:
     return "Unknown"
 
 
-async def load_devices(cache_dir: Path) -> Devices:
+async def load_devices(cache: AnswerCache) -> Devices:
     """Playwright's device registry.
 
     It is code inside Playwright's driver, so the driver is started once for it (about a second) and what it says is
-    kept in `cache_dir` for this version of Playwright.
+    kept in `cache` for this version of Playwright.
     """
     if PACKED_DEVICES.exists():
         packed: Devices = json.loads(PACKED_DEVICES.read_text(encoding="utf-8"))
         return packed
-    cache = cache_dir / f"devices-{version('playwright')}.json"
-    try:
-        cached: Devices = json.loads(cache.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        cached = await _ask_playwright()
-        await asyncio.to_thread(cache.write_text, json.dumps(cached), encoding="utf-8")
-    return cached
+    name = f"devices-{version('playwright')}"
+    devices: Devices | None = cache.get(name)
+    if devices is None:
+        devices = await _ask_playwright()
+        await asyncio.to_thread(cache.put, name, devices)
+    return devices
 
 
 async def _ask_playwright() -> Devices:

@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from pathlib import Path
 
+from chaser_server.chromium.cache import AnswerCache
 from chaser_server.errors import MachineError
 
 _SECONDS = 20.0
 
 
-async def chrome_major(executable: Path, cache_dir: Path) -> int:
+async def chrome_major(executable: Path, cache: AnswerCache) -> int:
     """The major version of `executable`. Raises `MachineError` when it does not say one."""
     status = executable.stat()
     fingerprint = [str(executable), status.st_size, status.st_mtime_ns]
-    cache = cache_dir / f"{executable.name}-version.json"
-    try:
-        cached = json.loads(cache.read_text(encoding="utf-8"))
-        if cached["executable"] == fingerprint:
-            return int(cached["major"])
-    except (OSError, ValueError, KeyError, TypeError):
-        pass  # not asked yet, or of no use: ask
+    name = f"{executable.name}-version"
+    match cache.get(name):
+        case {"executable": known, "major": int(major)} if known == fingerprint:
+            return major
     major = await _ask(executable)
-    await asyncio.to_thread(cache.write_text, json.dumps({"executable": fingerprint, "major": major}), encoding="utf-8")
+    await asyncio.to_thread(cache.put, name, {"executable": fingerprint, "major": major})
     return major
 
 

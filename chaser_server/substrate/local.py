@@ -37,6 +37,7 @@ from chaser_server.sandbox.process import Sandbox
 from chaser_server.substrate.base import Exit, OnEvent
 from chaser_server.substrate.driver import NativeDriver
 from chaser_server.substrate.pages import PageSource
+from chaser_server.substrate.stopwatch import Stopwatch
 
 NewProxy = Callable[[ByteCount, OnEvent], EgressProxy]
 
@@ -55,8 +56,10 @@ class LocalBrowser:
         preview: PreviewConfig,
         encoder: Encoder,
         kills_before: int,
+        stopwatch: Stopwatch,
     ) -> None:
         """`kills_before` is `memory_kills()` from before the sandbox was started."""
+        self._stopwatch = stopwatch
         self._sandbox = sandbox
         self._new_proxy = new_proxy
         self._proxy: EgressProxy | None = None
@@ -102,14 +105,18 @@ class LocalBrowser:
         self._way_out = await self._socket("egress")
         self.egress_port = self._way_out.getsockname()[1]
         self._stack.callback(self._way_out.close)
+        self._stopwatch.lap("doorman")
         if wanted is not None:
             forward = asyncio.create_task(self._step_forward(wanted), name=f"step-forward-{self._sandbox.pid}")
             self._stack.callback(forward.cancel)
         if not self._profile.headless:
             await self._open_screen()
+            self._stopwatch.lap("screen")
         self.devtools_path = await self._find_browser_target()
+        self._stopwatch.lap("devtools")
         user_agent = await self._keeper.open(self.devtools_path)
         self.device = device_name(user_agent)
+        self._stopwatch.lap("pages")
 
     async def check(self) -> None:
         try:
@@ -124,7 +131,7 @@ class LocalBrowser:
         self._proxy = self._new_proxy(egress, on_event)
         self._stack.push_async_callback(self._proxy.close)  # undone first: no byte moves after a session's end
         await self._proxy.start(self._way_out)
-        on_event("launched", {"pid": self._sandbox.pid})
+        on_event("launched", {"pid": self._sandbox.pid, "milliseconds": self._stopwatch.milliseconds})
 
     async def connect_devtools(self) -> socket.socket:
         descriptor, self.devtools_port = await self._sandbox.ask("devtools")

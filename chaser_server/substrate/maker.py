@@ -26,6 +26,7 @@ from chaser_server.sandbox import process
 from chaser_server.sandbox.process import Places, Program, Walls
 from chaser_server.substrate.base import OnEvent
 from chaser_server.substrate.local import LocalBrowser
+from chaser_server.substrate.stopwatch import Stopwatch
 
 _USR = Path("/usr")
 
@@ -91,12 +92,13 @@ class LocalMaker:
 
     async def _launch(self, profile: Profile, wanted: asyncio.Event) -> LocalBrowser:
         stack, sandbox, kills_before = AsyncExitStack(), None, memory_kills()
-        in_background = not wanted.is_set()
+        in_background, stopwatch = not wanted.is_set(), Stopwatch()
         try:
             async with asyncio.timeout(self._config.launch_timeout_seconds):
                 sandbox = await process.start(
                     partial(self._program, profile), self._walls, name=self._instance, in_background=in_background
                 )
+                stopwatch.lap("sandbox")
                 stack.push_async_callback(sandbox.kill)
                 browser = LocalBrowser(
                     sandbox,
@@ -107,6 +109,7 @@ class LocalMaker:
                     preview=self._preview,
                     encoder=self._encoder,
                     kills_before=kills_before,
+                    stopwatch=stopwatch,
                 )
                 self._browsers.add(browser)
                 stack.callback(self._browsers.discard, browser)

@@ -101,7 +101,10 @@ SCHEMAS: dict[str, Json] = {
         "One line of a timeline.",
         at=TIME,
         kind={**TEXT, "description": "created, launched, ready, client_connected, viewer_connected, ended and others."},
-        detail={"type": "object", "description": "What belongs to this kind; an end says its cause."},
+        detail={
+            "type": "object",
+            "description": "What belongs to this kind: an end says its cause, a launch its milliseconds.",
+        },
     ),
     "SessionEvents": record(
         "A session's timeline, and its bytes by channel.",

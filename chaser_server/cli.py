@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Sequence
+from pathlib import Path
 from typing import Any
 
 from chaser_server import __version__, commands, doctor, logs
@@ -66,9 +67,10 @@ def _parser() -> argparse.ArgumentParser:
     _add_workspaces(subparsers, common)
     vacuum = subparsers.add_parser("vacuum", parents=[common], help="forget what is too old, and shrink the database")
     vacuum.set_defaults(run=commands.vacuum)
-    bench = subparsers.add_parser("bench", parents=[common], help="measure this machine: relay, sessions")
-    bench.add_argument("--quick", action="store_true", help="fewer sessions: a minute or two")
-    bench.add_argument("--json", action="store_true", help="also one JSON line per row")
+    bench = subparsers.add_parser("bench", parents=[common], help="measure this server on this machine")
+    bench.add_argument("parts", nargs="*", metavar="PART", help="what to measure, e.g. sessions; none: all")
+    bench.add_argument("--quick", action="store_true", help="measure less: a few minutes")
+    bench.add_argument("--json", metavar="FILE", type=Path, help="also write one JSON line per row")
     return parser
 
 
@@ -227,4 +229,4 @@ Create a first session:
 def _bench(options: argparse.Namespace, config: Config) -> int:
     from chaser_server.bench.suite import run
 
-    return run(config, as_json=options.json, quick=options.quick)
+    return run(config, only=options.parts, json_file=options.json, quick=options.quick)

@@ -68,7 +68,7 @@ class FakeBrowser:
 class FakeSubstrate:
     """Launches at once, and well. It has no pool: every launch is its own."""
 
-    ready = taken = hastened = cold = 0
+    ready = starting = taken = hastened = cold = 0
     profiles = frozenset({"default", "mobile"})
     unavailable: Mapping[str, str] = {"light": "its browser is not on this machine"}
 

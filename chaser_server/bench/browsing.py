@@ -11,7 +11,6 @@ import argparse
 import asyncio
 import json
 import multiprocessing
-import os
 import shutil
 import socket
 import statistics
@@ -20,9 +19,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
+from chaser_server.bench.processes import cpu_seconds
 from chaser_server.bench.relay import BROWSERS, launched
 from chaser_server.bench.ways import server
 
@@ -64,9 +63,9 @@ async def measure(executable: str, *, amount: int = GIGABYTE, rounds: int = ROUN
             alone, through, cpu = [], [], []
             for _ in range(rounds + 1):
                 alone.append(await _seconds(bare, amount))
-                before = _cpu_seconds(here.pid)
+                before = cpu_seconds([here.pid])
                 through.append(await _seconds(session, amount))
-                cpu.append(_cpu_seconds(here.pid) - before)
+                cpu.append(cpu_seconds([here.pid]) - before)
     per_gigabyte = GIGABYTE / amount
     return [Download(*(statistics.median(each[1:]) * per_gigabyte for each in (alone, through, cpu)))]
 
@@ -83,12 +82,6 @@ async def _seconds(page: Any, amount: int) -> float:
     read, seconds = await page.evaluate(_READ_ALL)
     assert read == amount, f"{read} of {amount} bytes came"
     return float(seconds)
-
-
-def _cpu_seconds(pid: int) -> float:
-    """User and system time of a process so far: fields 14 and 15 of proc_pid_stat(5)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager

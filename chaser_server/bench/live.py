@@ -8,17 +8,16 @@ spends without viewers is the drawing itself. `python -m chaser_server.bench.liv
 from __future__ import annotations
 
 import asyncio
-import os
 import statistics
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 
+from chaser_server.bench.processes import cpu_seconds, tree
 from chaser_server.bench.ways import server
 from chaser_server.live.protocol import FRAME_HEADER
 
@@ -26,7 +25,6 @@ SECONDS = 5.0
 SETTLE_SECONDS = 1.0
 CLICKS = 50
 SLOW_SECONDS = 0.6
-TICKS = os.sysconf("SC_CLK_TCK")
 _STILL = "data:text/html,<body style='background:white'>"
 _CLICKED = (
     "data:text/html,<body style='background:white' "
@@ -128,10 +126,10 @@ class Session:
         await asyncio.sleep(SETTLE_SECONDS)
         for viewer in viewers:
             viewer.ages = []
-        before, began = [_cpu_seconds(pid) for pid in self._pids], time.monotonic()
+        before, began = [cpu_seconds([pid]) for pid in self._pids], time.monotonic()
         await asyncio.sleep(SECONDS)
         seconds = time.monotonic() - began
-        spent = [100 * (_cpu_seconds(pid) - was) / seconds for pid, was in zip(self._pids, before, strict=True)]
+        spent = [100 * (cpu_seconds([pid]) - was) / seconds for pid, was in zip(self._pids, before, strict=True)]
         ages = [age for viewer in viewers for age in viewer.ages]
         fps = len(ages) / seconds / len(viewers) if viewers else 0.0
         return Watching(what, spent[0], spent[1], fps, statistics.median(ages) if ages else 0.0)
@@ -178,37 +176,17 @@ async def _clicks(session: Session) -> Clicks:
 @asynccontextmanager
 async def _session() -> AsyncIterator[Session]:
     async with server(pool=0) as running:
-        http = running.http
-        created = await _json(http, "POST", f"{running.url}/v1/sessions")
-        path = f"{running.url}/v1/sessions/{created['id']}"
-        await _json(http, "GET", f"{path}?wait=ready")
-        events = (await _json(http, "GET", f"{path}/events"))["data"]
+        created = await running.ask("POST", "/v1/sessions")
+        path = f"/v1/sessions/{created['id']}"
+        await running.ask("GET", f"{path}?wait=ready")
+        events = (await running.ask("GET", f"{path}/events"))["data"]
         sandbox = next(event["detail"]["pid"] for event in events if event["kind"] == "launched")
-        yield Session(http, path, created["cdp_url"], running.pid, _display_below(sandbox))
-
-
-async def _json(http: aiohttp.ClientSession, method: str, url: str) -> Any:
-    async with http.request(method, url) as answer:
-        answer.raise_for_status()
-        return await answer.json()
+        yield Session(running.http, running.url + path, created["cdp_url"], running.pid, _display_below(sandbox))
 
 
 def _display_below(pid: int) -> int:
     """The Xvfb among the descendants of a process."""
-    return next(each for each in _descendants(pid) if Path(f"/proc/{each}/comm").read_text().strip() == "Xvfb")
-
-
-def _descendants(pid: int) -> Iterator[int]:
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            yield int(child)
-            yield from _descendants(int(child))
-
-
-def _cpu_seconds(pid: int) -> float:
-    """What a process has spent, in all its threads (proc_pid_stat(5): utime, stime)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
+    return next(each for each in tree(pid) if Path(f"/proc/{each}/comm").read_text().strip() == "Xvfb")
 
 
 def table(rows: list[Watching | Clicks]) -> str:

@@ -1,16 +1,16 @@
 """How long a session takes from the wish to the page: BrowserArena's stages, by several ways in one run.
 
 Every round goes through all ways, one after the other, so that a noisy machine disturbs all alike: read the ratios to
-`bare`. Times are what a client sees, in milliseconds.
+`bare`. Times are what a client sees, in milliseconds. `at once` means that so many begin in the same moment, and that
+the pool is full then. Throughput is of as many workers, each with one session after the other.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import statistics
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from time import perf_counter
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from chaser_server.bench.processes import cpu_seconds, pss_megabytes, tree, until_quiet
+from chaser_server.bench.processes import until_quiet
 from chaser_server.bench.ways import BenchServer, Opened, Way, bare, server
 
 if TYPE_CHECKING:
@@ -26,20 +26,17 @@ if TYPE_CHECKING:
 
 BARE = "bare"
 STAGES = ("create", "connect", "goto", "release")
-IDLE_SECONDS = 5.0
+SUMS = ("create + connect", "total")
+WORKERS = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How much is measured."""
+    """How much is measured: rounds of each concurrency, and sessions of the sustained load."""
 
     rounds: int
     concurrencies: tuple[int, ...]
-    idle_sessions: tuple[int, ...]
-
-
-FULL = Scale(rounds=10, concurrencies=(1, 4, 8), idle_sessions=(1, 5, 10, 20))
-QUICK = Scale(rounds=4, concurrencies=(1, 4), idle_sessions=(1, 5))
+    sustained: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,58 +51,46 @@ class Stage:
     p99: float
     ratio: float
     failures: int
-    per_second: float
 
 
 @dataclass(frozen=True, slots=True)
-class Idle:
-    """What so many idle sessions take: megabytes (PSS) of each browser, the server's, and its processor time."""
+class Throughput:
+    """Sessions a second, from create to release, with so many workers; `ratio` is to `bare`."""
 
     way: str
+    workers: int
     sessions: int
-    megabytes_each: float
+    per_second: float
     ratio: float
-    server_megabytes: float
-    server_cpu_percent: float
+    failures: int
 
 
-@dataclass(frozen=True, slots=True)
-class Ends:
-    """The server's own start, its memory at rest, and the processes that its sessions have left behind."""
-
-    seconds_to_start: float
-    megabytes_at_rest: float
-    leftovers: int
+Row = Stage | Throughput
 
 
-Row = Stage | Idle | Ends
-
-
-async def measure(executable: str, scale: Scale = FULL, *, idle_seconds: float = IDLE_SECONDS) -> list[Row]:
-    """Run everything once; idle sessions are looked at for `idle_seconds`."""
+async def measure(executable: str, scale: Scale) -> list[Row]:
+    """Every concurrency by every way, then the sustained load without a pool."""
     from playwright.async_api import async_playwright  # only here: its driver has no part in the server
 
     async with AsyncExitStack() as stack:
-        page = await stack.enter_async_context(_site())
+        page = await stack.enter_async_context(site())
         playwright = await stack.enter_async_context(async_playwright())
         pooled = await stack.enter_async_context(server(pool=max(scale.concurrencies)))
         cold = await stack.enter_async_context(server(pool=0))
-        at_rest = pss_megabytes([cold.pid])
-        by_hand = bare(executable)
-        ways = {BARE: by_hand, "pool": pooled.way("default"), "cold": cold.way("default"), "light": cold.way("light")}
+        unpooled = {BARE: bare(executable), "cold": cold.way("default"), "light": cold.way("light")}
+        ways = {BARE: unpooled[BARE], "pool": pooled.way("default"), **unpooled}
         rows: list[Row] = []
         for concurrency in scale.concurrencies:
-            runs = {name: _Run(way, playwright, page) for name, way in ways.items()}
+            runs = {name: Run(way, playwright, page) for name, way in ways.items()}
             await _take_turns(runs, pooled, concurrency, scale.rounds)
             rows += _stages(runs, concurrency)
-        await until_quiet(cold.pid)
-        rows += await _idle(cold, by_hand, scale.idle_sessions, idle_seconds)
-        await until_quiet(cold.pid)
-        return [*rows, Ends(cold.seconds_to_start, at_rest, len(tree(cold.pid)) - 1)]
+        await pooled.until_full()
+        rows += await _sustained({name: Run(way, playwright, page) for name, way in unpooled.items()}, scale.sustained)
+        return rows
 
 
 @asynccontextmanager
-async def _site() -> AsyncIterator[str]:
+async def site() -> AsyncIterator[str]:
     """A small page on loopback."""
 
     async def answer(_: web.Request) -> web.Response:
@@ -122,29 +107,23 @@ async def _site() -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-class _Run:
-    """The stages by one way, and what they took."""
+class Run:
+    """Sessions by one way, and what their stages took."""
 
     def __init__(self, way: Way, playwright: Playwright, page: str) -> None:
         self.milliseconds: dict[str, list[float]] = defaultdict(list)
         self.failures = 0
-        self.seconds = 0.0
         self._way = way
         self._playwright = playwright
         self._page = page
 
-    async def round(self, concurrency: int) -> None:
-        """So many sessions at once."""
-        began = perf_counter()
-        await asyncio.gather(*(self._session() for _ in range(concurrency)))
-        self.seconds += perf_counter() - began
+    @property
+    def done(self) -> int:
+        """How many went through all stages."""
+        return len(self.milliseconds["total"])
 
-    def forget(self) -> None:
-        """What was only to warm up does not count."""
-        self.milliseconds.clear()
-        self.seconds = 0.0
-
-    async def _session(self) -> None:
+    async def session(self) -> None:
+        """One session, through all stages."""
         marks = [perf_counter()]
         opened: Opened | None = None
         try:
@@ -167,24 +146,22 @@ class _Run:
         self.milliseconds["total"].append((marks[-1] - marks[0]) * 1000)
 
 
-async def _take_turns(runs: Mapping[str, _Run], pooled: BenchServer, concurrency: int, rounds: int) -> None:
+async def _take_turns(runs: Mapping[str, Run], pooled: BenchServer, concurrency: int, rounds: int) -> None:
     for number in range(rounds + 1):
         for run in runs.values():
-            await until_quiet(pooled.pid)  # its pool is full, and does not disturb the others
-            await run.round(concurrency)
+            await pooled.until_full()  # and does not disturb the others
+            await until_quiet(pooled.pid)
+            await asyncio.gather(*(run.session() for _ in range(concurrency)))
             if number == 0:
-                run.forget()
+                run.milliseconds.clear()  # the first one warms up
 
 
-def _stages(runs: Mapping[str, _Run], concurrency: int) -> list[Stage]:
-    rows = []
+def _stages(runs: Mapping[str, Run], concurrency: int) -> Iterator[Stage]:
     for name, run in runs.items():
         for stage, values in run.milliseconds.items():
             p50, p95, p99 = _quantiles(values)
             ratio = p50 / statistics.median(runs[BARE].milliseconds[stage])
-            per_second = len(values) / run.seconds
-            rows.append(Stage(name, concurrency, stage, p50, p95, p99, ratio, run.failures, per_second))
-    return rows
+            yield Stage(name, concurrency, stage, p50, p95, p99, ratio, run.failures)
 
 
 def _quantiles(values: Sequence[float]) -> tuple[float, float, float]:
@@ -194,51 +171,44 @@ def _quantiles(values: Sequence[float]) -> tuple[float, float, float]:
     return cuts[49], cuts[94], cuts[98]
 
 
-async def _idle(cold: BenchServer, by_hand: Way, counts: Sequence[int], seconds: float) -> list[Idle]:
-    """Open ever more sessions that do nothing, by each way, and look at what they take."""
-    rows: list[Idle] = []
-    alone: dict[int, float] = {}
-    for name, way, parent in ((BARE, by_hand, os.getpid()), ("cold", cold.way("default"), cold.pid),
-                              ("light", cold.way("light"), cold.pid)):  # fmt: skip
-        before = set(tree(parent))
-        opened: list[Opened] = []
-        try:
-            for count in counts:
-                opened += [await way() for _ in range(count - len(opened))]
-                await until_quiet(parent)
-                used = cpu_seconds([cold.pid])
-                await asyncio.sleep(seconds)
-                percent = (cpu_seconds([cold.pid]) - used) / seconds * 100
-                each = pss_megabytes([pid for pid in tree(parent) if pid not in before]) / count
-                alone.setdefault(count, each)
-                rows.append(Idle(name, count, each, each / alone[count], pss_megabytes([cold.pid]), percent))
-        finally:
-            for one in opened:
-                await one.release()
-    return rows
+async def _sustained(runs: Mapping[str, Run], sessions: int) -> list[Throughput]:
+    """Half of each way's sessions, way after way, then the other half."""
+    seconds: dict[str, float] = defaultdict(float)
+    for half in (sessions // 2, sessions - sessions // 2):
+        for name, run in runs.items():
+            began = perf_counter()
+            await _work_off(run, half)
+            seconds[name] += perf_counter() - began
+    per_second = {name: run.done / seconds[name] for name, run in runs.items()}
+    return [
+        Throughput(name, WORKERS, run.done, per_second[name], per_second[name] / per_second[BARE], run.failures)
+        for name, run in runs.items()
+    ]
+
+
+async def _work_off(run: Run, sessions: int) -> None:
+    left = iter(range(sessions))
+
+    async def work() -> None:
+        for _ in left:
+            await run.session()
+
+    await asyncio.gather(*(work() for _ in range(WORKERS)))
 
 
 def table(rows: Sequence[Row]) -> str:
     """The rows for people."""
-    lines = ["| at once | way | stage | p50 | p95 | p99 | to bare | failures | sessions/s |", "|" + "---|" * 9]
-    for row in rows:
-        if isinstance(row, Stage):
-            lines.append(
-                f"| {row.concurrency} | {row.way} | {row.stage} | {row.p50:.1f} ms | {row.p95:.0f} ms "
-                f"| {row.p99:.0f} ms | {row.ratio:.2f}x | {row.failures} | {row.per_second:.2f} |"
-            )
-    lines += ["", "| idle sessions | way | MB each | to bare | server MB | server CPU |", "|" + "---|" * 6]
-    for row in rows:
-        if isinstance(row, Idle):
-            lines.append(
-                f"| {row.sessions} | {row.way} | {row.megabytes_each:.0f} | {row.ratio:.2f}x "
-                f"| {row.server_megabytes:.0f} | {row.server_cpu_percent:.1f} % |"
-            )
-    for row in rows:
-        if isinstance(row, Ends):
-            lines += [
-                "",
-                f"The server answers {row.seconds_to_start:.2f} s after its first start and takes "
-                f"{row.megabytes_at_rest:.0f} MB at rest; processes left over at the end: {row.leftovers}.",
-            ]
+    lines = ["| at once | way | stage | p50 | p95 | p99 | to bare | failures |", "|" + "---|" * 8]
+    lines += [
+        f"| {row.concurrency} | {row.way} | {row.stage} | {row.p50:.1f} ms | {row.p95:.0f} ms | {row.p99:.0f} ms "
+        f"| {row.ratio:.2f}x | {row.failures} |"
+        for row in rows
+        if isinstance(row, Stage) and (row.concurrency == 1 or row.stage in SUMS)
+    ]
+    lines += ["", "| sustained, workers | way | sessions | sessions/s | to bare | failures |", "|" + "---|" * 6]
+    lines += [
+        f"| {row.workers} | {row.way} | {row.sessions} | {row.per_second:.2f} | {row.ratio:.2f}x | {row.failures} |"
+        for row in rows
+        if isinstance(row, Throughput)
+    ]
     return "\n".join(lines)

@@ -4,33 +4,60 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
-from chaser_server.bench import browsing, egress, live, relay, sessions, store
+from chaser_server.bench import browsing, egress, goals, idle, live, refill, relay, sessions, starts, store
 from chaser_server.chromium.find import find_chromium
 from chaser_server.config import Config
+from chaser_server.errors import ConfigError
+
+Measure = Callable[[str, bool], Any]
+"""Takes a Chromium and whether to be quick; returns rows."""
+
+FULL = sessions.Scale(rounds=10, concurrencies=(1, 4, 8), sustained=24)
+QUICK = sessions.Scale(rounds=3, concurrencies=(1, 4), sustained=12)
+
+PARTS: Mapping[str, tuple[Any, Measure]] = {
+    "starts": (starts, lambda chromium, quick: asyncio.run(starts.measure(3 if quick else 7))),
+    "sessions": (sessions, lambda chromium, quick: asyncio.run(sessions.measure(chromium, QUICK if quick else FULL))),
+    "refill": (refill, lambda chromium, quick: asyncio.run(refill.measure(2 if quick else 6))),
+    "idle": (idle, lambda chromium, quick: asyncio.run(idle.measure(chromium, (1, 5) if quick else (1, 5, 10, 20)))),
+    "relay": (relay, lambda chromium, quick: relay.measure(chromium)),
+    "egress": (egress, lambda chromium, quick: egress.measure()),
+    "browsing": (browsing, lambda chromium, quick: asyncio.run(browsing.measure(chromium, rounds=2 if quick else 5))),
+    "live": (live, lambda chromium, quick: asyncio.run(live.measure())),
+    "store": (store, lambda chromium, quick: asyncio.run(store.measure())),
+}
+"""What can be measured, in order, each with the room that knows its table."""
 
 
-def run(config: Config, *, as_json: bool, quick: bool = False) -> int:
-    """Measure and print a table each; with `as_json` also one JSON line per row; `quick` sessions are fewer.
+def run(config: Config, *, only: Collection[str] = (), json_file: Path | None = None, quick: bool = False) -> int:
+    """Measure and print a table each, and in the end what the project promises beside what was found.
 
-    Returns an exit status.
+    `only` names parts, none means all; `json_file` gets one JSON line per row; `quick` measures less. Returns an exit
+    status: 0 whatever was found, for a figure is no failure. Raises `ConfigError` for a part that is none.
     """
-    executable = str(find_chromium(config.browser.executable).path)
-    for module, rows in (
-        (sessions, asyncio.run(sessions.measure(executable, sessions.QUICK if quick else sessions.FULL))),
-        (relay, relay.measure(executable)),
-        (egress, egress.measure()),
-        (browsing, asyncio.run(browsing.measure(executable))),
-        (live, asyncio.run(live.measure())),
-        (store, asyncio.run(store.measure())),
-    ):
-        _report(module, rows, as_json=as_json)
+    if strangers := [name for name in only if name not in PARTS]:
+        raise ConfigError(f"bench: there is no part {strangers[0]!r}; there are: {', '.join(PARTS)}")
+    chromium = str(find_chromium(config.browser.executable).path)
+    rows: list[Any] = []
+    for name, (room, measure) in PARTS.items():
+        if not only or name in only:
+            found = measure(chromium, quick)
+            print(room.table(found), end="\n\n", flush=True)
+            rows += found
+    verdicts = goals.judge(rows)
+    if verdicts:
+        print(goals.table(verdicts), flush=True)
+    if json_file is not None:
+        json_file.write_text("".join(f"{line_of(row)}\n" for row in [*rows, *verdicts]), encoding="utf-8")
     return 0
 
 
-def _report(module: Any, rows: Any, *, as_json: bool) -> None:
-    print(module.table(rows), end="\n\n", flush=True)
-    for row in rows if as_json else ():
-        print(json.dumps({"bench": type(row).__name__, **asdict(row)}), flush=True)
+def line_of(row: Any) -> str:
+    """A row as one line of JSON; `bench` is its kind, and a computed `ratio` is there too."""
+    ratio = {"ratio": row.ratio} if hasattr(row, "ratio") else {}
+    return json.dumps({"bench": type(row).__name__, **asdict(row), **ratio})

@@ -16,12 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 
 from chaser_server.tokens import new_key
 
 _READY_SECONDS = 30
+_FULL_SECONDS = 60
+_POLL_SECONDS = 0.1
 
 # What Puppeteer starts Chromium with (its ChromeLauncher.defaultArgs), and what keeps it from the network here.
 _PUPPETEER = (
@@ -57,27 +60,46 @@ class BenchServer:
 
     pid: int
     seconds_to_start: float
+    """From the start of its process to its first answer."""
+
     url: str
     http: aiohttp.ClientSession
+    pool: int
 
     def way(self, profile: str) -> Way:
         """Sessions of this server."""
 
         async def open_session() -> Opened:
-            session = await self._ask("POST", "/v1/sessions", json={"profile": profile})
+            session = await self.ask("POST", "/v1/sessions", json={"profile": profile})
             path = f"/v1/sessions/{session['id']}"
-            ready = await self._ask("GET", f"{path}?wait=ready")
+            ready = await self.ask("GET", f"{path}?wait=ready")
             if ready["status"] != "ready":
                 raise RuntimeError(f"a session is {ready['status']} instead of ready")
 
             async def release() -> None:
-                await self._ask("DELETE", path)
+                await self.ask("DELETE", path)
 
             return Opened(session["cdp_url"], release)
 
         return open_session
 
-    async def _ask(self, method: str, path: str, **options: Any) -> Any:
+    async def metric(self, name: str) -> float:
+        """A number without labels of its `/metrics`."""
+        async with self.http.get(f"{self.url}/metrics") as response:
+            text = await response.text()
+        found = re.search(rf"^{name} (\S+)$", text, re.MULTILINE)
+        if found is None:
+            raise LookupError(f"/metrics has no {name}")
+        return float(found[1])
+
+    async def until_full(self) -> None:
+        """Wait until as many browsers stand ready as its pool holds."""
+        async with asyncio.timeout(_FULL_SECONDS):
+            while await self.metric("chaser_pool_ready") < self.pool:
+                await asyncio.sleep(_POLL_SECONDS)
+
+    async def ask(self, method: str, path: str, **options: Any) -> Any:
+        """One request of its API; the answer's JSON, None when it has none."""
         async with self.http.request(method, self.url + path, **options) as response:
             response.raise_for_status()
             return await response.json() if response.status != 204 else None
@@ -86,12 +108,13 @@ class BenchServer:
 @asynccontextmanager
 async def server(*, pool: int, fill: Callable[[Path], Awaitable[None]] | None = None) -> AsyncIterator[BenchServer]:
     """A server with so many browsers in its pool, and no limit to its sessions. `fill` prepares its data directory."""
-    key, began = new_key(), perf_counter()
+    key = new_key()
     with tempfile.TemporaryDirectory(prefix="chaser-bench-") as data_dir:
         if fill is not None:
             await fill(Path(data_dir))
         config = Path(data_dir) / "bench.toml"
         config.write_text(f"[pool]\nsize = {pool}\n[limits]\nconcurrent_sessions = 0\n", encoding="utf-8")
+        began = perf_counter()
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "chaser_server", "--listen", "127.0.0.1:0"),
             *("--data-dir", data_dir, "--config", str(config)),
@@ -102,7 +125,9 @@ async def server(*, pool: int, fill: Callable[[Path], Awaitable[None]] | None = 
         try:
             url = await asyncio.wait_for(_ready_url(process), _READY_SECONDS)
             async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {key}"}) as http:
-                yield BenchServer(process.pid, perf_counter() - began, url, http)
+                async with http.get(f"{url}/healthz") as answer:
+                    answer.raise_for_status()
+                yield BenchServer(process.pid, perf_counter() - began, url, http, pool)
         finally:
             process.terminate()
             await process.wait()
@@ -117,14 +142,21 @@ async def _ready_url(process: asyncio.subprocess.Process) -> str:
 
 
 def bare(executable: str) -> Way:
-    """Chromium as a script would start it: headless, Puppeteer's default switches, no sandbox, killed in the end."""
+    """Chromium as a script would start it: headless, Puppeteer's default switches, no sandbox, killed in the end.
+
+    It is ready when DevTools answers its first request: it says its address some time before it can serve it.
+    """
 
     async def start() -> Opened:
         home = tempfile.mkdtemp(prefix="chaser-bench-")
         argv = [executable, *_PUPPETEER, "--no-sandbox", f"--user-data-dir={home}", "about:blank"]
         pipe, nowhere = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
-        process = await asyncio.create_subprocess_exec(*argv, stdout=nowhere, stderr=pipe, start_new_session=True)
+        process = await asyncio.create_subprocess_exec(
+            *argv, stdout=nowhere, stderr=pipe, start_new_session=True, env={**os.environ, "TMPDIR": home}
+        )
         url = await asyncio.wait_for(_devtools_url(process), _READY_SECONDS)
+        async with aiohttp.ClientSession() as http, http.get(f"http://{urlsplit(url).netloc}/json/version") as answer:
+            answer.raise_for_status()
         draining = asyncio.create_task(_drain(process), name="bare-stderr")
 
         async def release() -> None:

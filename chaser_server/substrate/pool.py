@@ -73,6 +73,11 @@ class Pool:
         """How many browsers stand on the shelves now."""
         return sum(len(shelf) for shelf in self._shelves.values())
 
+    @property
+    def starting(self) -> int:
+        """How many browsers are on their way there."""
+        return sum(shelf.is_filling for shelf in self._shelves.values())
+
     def start(self) -> None:
         """Begin to fill the shelves, in the background."""
         for shelf in self._shelves.values():

@@ -103,6 +103,11 @@ class Shelf:
     def __len__(self) -> int:
         return len(self._standing)
 
+    @property
+    def is_filling(self) -> bool:
+        """Whether a browser is on its way here."""
+        return self._filling is not None
+
     def start(self) -> None:
         """Begin to fill it."""
         self._filler = asyncio.create_task(self._keep_filled(), name=f"pool-{self._profile}")

@@ -41,6 +41,10 @@ class PoolCounts(Protocol):
         """Browsers that nobody has taken yet."""
 
     @property
+    def starting(self) -> int:
+        """Browsers on their way there."""
+
+    @property
     def taken(self) -> int:
         """Launches that took one of these."""
 
@@ -174,6 +178,7 @@ class Metrics(Collector):
 def _pool(pool: PoolCounts) -> Iterator[Family]:
     launches = {("taken",): pool.taken, ("hastened",): pool.hastened, ("cold",): pool.cold}
     yield _gauge("chaser_pool_ready", "Browsers that stand ready.", [], {(): pool.ready})
+    yield _gauge("chaser_pool_starting", "Browsers on their way to the pool.", [], {(): pool.starting})
     yield _count("chaser_pool_launches", "Launches, by where their browser came from.", ["source"], launches)
 
 

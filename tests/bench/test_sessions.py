@@ -1,24 +1,31 @@
-"""The bench goes through every stage by every way, once, and says so in tables."""
+"""The bench goes through every stage by every way, once, and leaves nothing."""
 
 from __future__ import annotations
 
 import os
 
+from chaser_server.bench import idle, sessions
 from chaser_server.bench.processes import cpu_seconds, pss_megabytes, tree
-from chaser_server.bench.sessions import STAGES, Ends, Idle, Scale, Stage, measure, table
+from chaser_server.bench.sessions import STAGES, SUMS, Scale, Stage, Throughput
 from chaser_server.chromium.find import find_chromium
 
 
-async def test_one_round_has_all_stages_of_all_ways_and_leaves_nothing() -> None:
-    scale = Scale(rounds=1, concurrencies=(1,), idle_sessions=(1,))
-    rows = await measure(str(find_chromium().path), scale, idle_seconds=0.1)
+async def test_one_round_has_all_stages_of_all_ways() -> None:
+    scale = Scale(rounds=1, concurrencies=(1,), sustained=2)
+    rows = await sessions.measure(str(find_chromium().path), scale)
     stages = {(row.way, row.stage) for row in rows if isinstance(row, Stage)}
-    ways = ("bare", "pool", "cold", "light")
-    assert stages == {(way, stage) for way in ways for stage in (*STAGES, "create + connect", "total")}
-    assert [row.failures for row in rows if isinstance(row, Stage)] == [0] * len(stages)
-    assert [row.way for row in rows if isinstance(row, Idle)] == ["bare", "cold", "light"]
-    assert [row.leftovers for row in rows if isinstance(row, Ends)] == [0]
-    assert table(rows).count("\n") > len(stages)
+    assert stages == {(way, stage) for way in ("bare", "pool", "cold", "light") for stage in (*STAGES, *SUMS)}
+    assert [row.way for row in rows if isinstance(row, Throughput)] == ["bare", "cold", "light"]
+    assert {row.failures for row in rows} == {0}
+    assert sessions.table(rows).count("\n") > len(stages)
+
+
+async def test_idle_sessions_take_memory_and_leave_nothing() -> None:
+    rows = await idle.measure(str(find_chromium().path), (1,), seconds=0.1)
+    assert [row.way for row in rows if isinstance(row, idle.Idle)] == ["bare", "default", "light"]
+    assert all(row.megabytes_each > 1 for row in rows if isinstance(row, idle.Idle))
+    assert [row.leftovers for row in rows if isinstance(row, idle.AtRest)] == [0]
+    assert "left over at the end: 0" in idle.table(rows)
 
 
 def test_a_process_tree_begins_with_the_process_and_takes_memory_and_time() -> None:

@@ -179,7 +179,7 @@ async def test_sessions_of_test_keys_do_not_make_the_server_look_slow(house: Hou
 
 async def test_ways_out_and_the_pool_are_told_where_there_are_any(house: House) -> None:
     pool = FakeSubstrate()
-    pool.ready, pool.taken, pool.hastened, pool.cold = 2, 5, 1, 3
+    pool.ready, pool.starting, pool.taken, pool.hastened, pool.cold = 2, 1, 5, 1, 3
     upstreams = UpstreamPool([Upstream.parse("berlin-1", "http://user:secret@127.0.0.1:1")])
     metrics = metrics_of(house.service, refusals={"inward": 4}, upstreams=upstreams, pool=pool)
     berlin = upstreams.pick()
@@ -192,6 +192,7 @@ async def test_ways_out_and_the_pool_are_told_where_there_are_any(house: House) 
     assert numbers["chaser_upstream_failures_total", ("berlin-1",)] == 2
     assert numbers["chaser_egress_refused_total", ("inward",)] == 4
     assert numbers["chaser_pool_ready", ()] == 2
+    assert numbers["chaser_pool_starting", ()] == 1
     assert numbers["chaser_pool_launches_total", ("cold",)] == 3
     bare = read(metrics_of(house.service))
     assert not [name for name, _ in bare if name.startswith("chaser_upstream")]

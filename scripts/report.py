@@ -1,0 +1,119 @@
+"""Turn runs of the bench into what docs/performance.md shows: charts, and a table of the goals.
+
+    python -m chaser_server bench --json docs/performance/run-1.jsonl      (and 2, and 3)
+    python scripts/report.py docs/performance/run-*.jsonl
+
+Charts go to docs/images, the table to stdout. Charts are of the medians of the runs.
+"""
+
+import json
+import statistics
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("svg")
+matplotlib.rcParams.update(
+    {"svg.hashsalt": "chaser", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
+)
+
+from matplotlib import pyplot  # noqa: E402  # behind the choice of its output
+
+IMAGES = Path(__file__).resolve().parent.parent / "docs" / "images"
+COLOURS = {"bare": "#9aa3ad", "pool": "#1f6feb", "cold": "#8250df", "light": "#1a7f5a", "default": "#8250df"}
+SHADES = {"create": "#1f6feb", "connect": "#54a3ff", "goto": "#a5d0ff", "release": "#d0d7de"}
+LABELS = {"pool": "default, from the pool", "cold": "default, cold", "light": "light, cold", "bare": "bare Chromium"}
+
+
+def rows_of(paths):
+    """All rows of all runs, by their kind."""
+    found = defaultdict(list)
+    for run, path in enumerate(paths):
+        for line in Path(path).read_text(encoding="utf-8").splitlines():
+            row = json.loads(line)
+            found[row["bench"]].append({**row, "run": run})
+    return found
+
+
+def middle(rows, field, **where):
+    """The median over the runs of the field of the rows that have these values."""
+    return statistics.median(row[field] for row in rows if all(row[name] == value for name, value in where.items()))
+
+
+def save(figure, name):
+    figure.tight_layout()
+    figure.savefig(IMAGES / f"performance-{name}.svg", metadata={"Date": None})
+    pyplot.close(figure)
+
+
+def stages(rows):
+    """One session at a time: where its time goes, way by way."""
+    figure, axes = pyplot.subplots(figsize=(7.2, 2.4))
+    ways = ("bare", "cold", "light", "pool")
+    for height, way in enumerate(reversed(ways)):
+        left = 0.0
+        for stage, shade in SHADES.items():
+            width = middle(rows, "p50", way=way, stage=stage, concurrency=1)
+            axes.barh(height, width, left=left, color=shade, label=stage if height == 0 else None)
+            left += width
+        axes.text(left + 4, height, f"{left:.0f} ms", va="center")
+    axes.set_yticks(range(len(ways)), [LABELS[way] for way in reversed(ways)])
+    axes.set_xlabel("milliseconds, one session at a time (medians)")
+    axes.legend(ncols=4, frameon=False, loc="lower center", bbox_to_anchor=(0.4, 1.0))
+    save(figure, "stages")
+
+
+def concurrency(rows):
+    """All stages together, for one, four and eight sessions that begin at once."""
+    figure, axes = pyplot.subplots(figsize=(7.2, 2.8))
+    counts = sorted({row["concurrency"] for row in rows})
+    for shift, way in enumerate(("bare", "cold", "light", "pool")):
+        places = [place + (shift - 1.5) * 0.2 for place in range(len(counts))]
+        p50 = [middle(rows, "p50", way=way, stage="total", concurrency=count) for count in counts]
+        p95 = [middle(rows, "p95", way=way, stage="total", concurrency=count) for count in counts]
+        axes.bar(places, p50, 0.18, color=COLOURS[way], label=LABELS[way])
+        axes.errorbar(places, p50, [[0] * len(counts), [high - low for low, high in zip(p50, p95, strict=True)]],
+                      fmt="none", ecolor="#57606a", capsize=2)  # fmt: skip
+    axes.set_xticks(range(len(counts)), [f"{count} at once" for count in counts])
+    axes.set_yscale("log")
+    axes.set_ylabel("ms, p50 (whisker: p95)")
+    axes.legend(ncols=2, frameon=False)
+    save(figure, "concurrency")
+
+
+def memory(rows):
+    """Megabytes of each idle browser, by how many stand there."""
+    figure, axes = pyplot.subplots(figsize=(7.2, 2.4))
+    counts = sorted({row["sessions"] for row in rows})
+    for way in ("bare", "default", "light"):
+        each = [middle(rows, "megabytes_each", way=way, sessions=count) for count in counts]
+        axes.plot(counts, each, marker="o", color=COLOURS[way], label=way)
+    axes.set_xticks(counts)
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("idle sessions")
+    axes.set_ylabel("MB each (PSS)")
+    axes.legend(ncols=3, frameon=False)
+    save(figure, "memory")
+
+
+def goals(rows):
+    """Every goal with what each run found, as Markdown."""
+    runs = sorted({row["run"] for row in rows})
+    print("| goal | to reach | " + " | ".join(f"run {run + 1}" for run in runs) + " | |")
+    print("|---|---|" + "---|" * (len(runs) + 1))
+    for goal in dict.fromkeys(row["goal"] for row in rows):
+        mine = [row for row in rows if row["goal"] == goal]
+        found = " | ".join(f"{row['measured']:.2f}{row['unit']}" for row in mine)
+        reached = sum(row["reached"] for row in mine)
+        verdict = "reached" if reached == len(mine) else f"**reached in {reached} of {len(mine)}**"
+        print(f"| {goal} | {mine[0]['bound']} | {found} | {verdict} |")
+
+
+if __name__ == "__main__":
+    found = rows_of(sys.argv[1:])
+    stages(found["Stage"])
+    concurrency(found["Stage"])
+    memory(found["Idle"])
+    goals(found["Verdict"])

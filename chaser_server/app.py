@@ -36,6 +36,8 @@ from chaser_server.sandbox import bundle, orphans
 from chaser_server.sandbox.process import Walls
 from chaser_server.sessions.bookkeeper import Bookkeeper
 from chaser_server.sessions.housekeeper import Housekeeper
+from chaser_server.sessions.lives import Lives
+from chaser_server.sessions.places import Places
 from chaser_server.sessions.reaper import Reaper
 from chaser_server.sessions.rounds import every
 from chaser_server.sessions.service import SessionService
@@ -101,17 +103,14 @@ async def serving(config: Config, *, imported_key: str = "") -> AsyncIterator[Se
         upstreams, refusals = _upstreams(config), Counter[str]()
         pool = await _local_substrate(config, data_dir, listener, upstreams=upstreams, refusals=refusals)
         stack.push_async_callback(pool.close)
-        service = SessionService(
-            store=store,
-            audit=audit,
-            substrate=pool,
-            rehearsal=RehearsalSubstrate(pool.profiles),
-            limits=_sized(config.limits),
-        )
-        if orphaned := await service.recover():
+        rehearsal = RehearsalSubstrate(pool.profiles)
+        places = Places(store=store, substrate=pool, rehearsal=rehearsal, limits=_sized(config.limits))
+        lives = Lives(store=store, audit=audit, places=places)
+        service = SessionService(store=store, places=places, lives=lives)
+        if orphaned := await lives.recover():
             log.warning("closed %d sessions that an earlier start left open", orphaned)
-        reaper = Reaper(service=service, idle_seconds=config.limits.idle_seconds)
-        bookkeeper = Bookkeeper(service=service, store=store)
+        reaper = Reaper(places=places, lives=lives, idle_seconds=config.limits.idle_seconds)
+        bookkeeper = Bookkeeper(places=places, lives=lives, store=store)
         application = build_application(
             config=config,
             service=service,
@@ -123,7 +122,7 @@ async def serving(config: Config, *, imported_key: str = "") -> AsyncIterator[Se
             refusals=refusals,
             pool=pool,
         )
-        stack.push_async_callback(_in_time, service.settle, _LAST_WORDS_SECONDS)  # what leaving clients still note
+        stack.push_async_callback(_in_time, lives.settle, _LAST_WORDS_SECONDS)  # what leaving clients still note
         runner = Runner(application)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
@@ -132,7 +131,7 @@ async def serving(config: Config, *, imported_key: str = "") -> AsyncIterator[Se
         await stack.enter_async_context(every(HOUSEKEEPING_SECONDS, housekeeper.round, name="housekeeper"))
         await stack.enter_async_context(every(config.metering.flush_seconds, bookkeeper.flush, name="bookkeeper"))
         stack.callback(audit.end)
-        stack.push_async_callback(_in_time, partial(_drain, service, pool), config.server.drain_seconds)
+        stack.push_async_callback(_in_time, partial(_drain, lives, pool), config.server.drain_seconds)
         await web.SockSite(runner, listener).start()
         url = _url(listener)
         (data_dir / URL_NAME).write_text(url, encoding="utf-8")
@@ -149,8 +148,8 @@ def sign_in_url(config: Config, signer: Signer, workspace_id: str, url: str) -> 
     return f"{config.server.public_url.rstrip('/') or url}/dashboard/login?token={token}"
 
 
-async def _drain(service: SessionService, pool: Pool) -> None:
-    await asyncio.gather(service.drain(), pool.empty())
+async def _drain(lives: Lives, pool: Pool) -> None:
+    await asyncio.gather(lives.drain(), pool.empty())
 
 
 async def _in_time(work: Callable[[], Awaitable[None]], seconds: float) -> None:

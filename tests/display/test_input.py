@@ -12,7 +12,8 @@ import xcffib
 from chaser_server.display.input import Input
 from chaser_server.display.keymap import KEYCODES
 from chaser_server.display.window_manager import WindowManager
-from tests.screens import Page, Screen, running_chromium, running_screen
+from tests.devtools import Page
+from tests.screens import Screen, running_chromium, running_screen
 
 BODY = """
 <style>body { margin: 0; width: 5000px; height: 5000px } body > * { position: fixed; width: 50px; height: 50px }</style>

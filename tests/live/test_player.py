@@ -18,8 +18,9 @@ from chaser_server.display.window_manager import WindowManager
 from chaser_server.live.encoder import Encoder
 from chaser_server.live.view import Facts, LiveView
 from tests import screens
+from tests.devtools import Page
 from tests.live.conftest import WebSocketEnd
-from tests.screens import Page, running_chromium, running_screen
+from tests.screens import running_chromium, running_screen
 
 STATIC = Path(live.__file__).parent.parent / "web" / "static"
 EMBEDDER = """<!doctype html><meta charset=utf-8>

@@ -142,6 +142,14 @@ async def serving(config: Config, *, imported_key: str = "") -> AsyncIterator[Se
         yield Server(url=url, service=service, pool=pool, first_key=first_key, sign_in_url=sign_in)
 
 
+def instance_name(data_dir: Path) -> str:
+    """What stands in the name of every process and directory of a server's sessions.
+
+    Two servers may share a machine but not a data directory, so its path names what belongs to one of them.
+    """
+    return f"chaser-{hashlib.sha256(str(data_dir.resolve()).encode()).hexdigest()[:16]}"
+
+
 def sign_in_url(config: Config, signer: Signer, workspace_id: str, url: str) -> str:
     """A link that signs one browser in to the dashboard of a workspace, once, within a quarter of an hour."""
     token = signer.sign_link(workspace_id, utc_now() + LINK_LIFE)
@@ -206,8 +214,7 @@ async def _local_maker(
         scratch_max_bytes=config.sandbox.scratch_max_bytes,
         doorman_folder=None if isolated and os.access(SYSTEM_PYTHON, os.X_OK) else bundle.doorman_folder(),
     )
-    # Two servers may share a machine but not a data directory, so its path names what belongs to this one.
-    instance = f"chaser-{hashlib.sha256(str(data_dir.resolve()).encode()).hexdigest()[:16]}"
+    instance = instance_name(data_dir)
     if killed := await asyncio.to_thread(orphans.clean_up, instance):
         log.warning("ended %d processes that an earlier start left behind", killed)
     user = walls.outer_user()

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from chaser_server.config import Config, parse
+from tests import learnt
 from tests.api import Api
 from tests.site import Site
 
@@ -24,6 +25,7 @@ async def served(data_dir: Path, tables: dict[str, dict[str, Any]]) -> AsyncIter
     server_table = {"listen": "127.0.0.1:0", "data_dir": str(data_dir), **tables.get("server", {})}
     pool_table = tables.get("pool", {"size": 0})  # so that what a test sees are its own browsers
     config: Config = parse({**tables, "server": server_table, "pool": pool_table})
+    learnt.bring(data_dir)
     async with serving(config) as server, Api(server.url, server.first_key or "", data_dir) as api:
         yield api
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import chaser_server
 from chaser_server.tokens import new_key
+from tests import learnt
 from tests.api import Api
 
 ROOT = Path(chaser_server.__file__).parent.parent
@@ -111,6 +112,7 @@ class Served:
 async def server_process(data_dir: Path, *flags: str, key: str = "", config: str = "") -> AsyncIterator[Served]:
     """The server in a process of its own, on a free port, with `key` imported; killed at the end if it still runs."""
     key = key or new_key()
+    learnt.bring(data_dir)
     process = await asyncio.create_subprocess_exec(
         *command(data_dir, *flags, config=config), cwd=data_dir.parent, env={**ENVIRONMENT, "CHASER_KEY": key},
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,

@@ -14,6 +14,7 @@ from playwright.async_api import async_playwright
 
 from chaser_server.app import Server, serving
 from chaser_server.config import parse
+from tests import learnt
 from tests.api import Api
 from tests.processes import browser_of, command_of, descendants, server_process, until
 from tests.site import Site
@@ -38,6 +39,7 @@ class Pooled:
 @pytest.fixture
 async def pooled(tmp_path: Path) -> AsyncIterator[Pooled]:
     tables: dict[str, Any] = {"server": {"listen": "127.0.0.1:0", "data_dir": str(tmp_path / "data")}}
+    learnt.bring(tmp_path / "data")
     async with serving(parse(tables)) as server, Api(server.url, server.first_key or "", tmp_path) as api:
         running = Pooled(server, api)
         await running.full()

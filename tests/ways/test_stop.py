@@ -11,6 +11,7 @@ import pytest
 from chaser_server.app import serving
 from chaser_server.config import parse
 from chaser_server.model import utc_now
+from tests import learnt
 from tests.api import Api
 from tests.ways.origin import CountingSite
 from tests.ways.seen import egress, events_of_kind, eventually, ledger_sums
@@ -54,6 +55,7 @@ async def test_an_idle_session_is_cut_in_the_middle_of_a_download(serve, connect
 
 async def test_a_session_whose_time_is_up_is_cut_in_the_middle_of_a_download(tmp_path, connect, counting):
     config = parse({"server": {"listen": "127.0.0.1:0", "data_dir": str(tmp_path)}})
+    learnt.bring(tmp_path)
     async with serving(config) as server, Api(server.url, server.first_key or "", tmp_path) as api:
         session_id, _ = await flooded(api, connect, counting)
         [running] = server.service.running

@@ -9,7 +9,6 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import aiohttp
 import pytest
-import pytest_asyncio
 from playwright.async_api import Playwright
 
 from tests.api import Answer, Api
@@ -18,7 +17,7 @@ from tests.devtools import DevTools
 from tests.site import Site
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest.fixture(scope="module")
 async def door(api: Api) -> AsyncIterator[str]:
     """The path of a session that is ready."""
     session = await api.ready()

@@ -15,7 +15,6 @@ from typing import Any
 
 import aiohttp
 import pytest
-import pytest_asyncio
 from aiohttp import WSMsgType
 from playwright.async_api import Playwright
 
@@ -35,14 +34,14 @@ UPGRADE = {
 }
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest.fixture
 async def session(api: Api) -> AsyncIterator[dict[str, Any]]:
     ready = await api.ready()
     yield ready
     await api.ask("DELETE", f"/v1/sessions/{ready['id']}")  # some tests end it themselves
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest.fixture
 async def http() -> AsyncIterator[aiohttp.ClientSession]:
     async with aiohttp.ClientSession() as client:
         yield client

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
-import pytest_asyncio
+import pytest
 from playwright.async_api import Browser, Page, Playwright
 
 from chaser_server.chromium.identity import brands
@@ -26,14 +26,14 @@ PHONE_IN_FULL = """async () => {
 }"""
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest.fixture(scope="module")
 async def phone(api: Api) -> AsyncIterator[dict[str, Any]]:
     session = await api.ready(profile="mobile")
     yield session
     await api.delete(session["id"])
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest.fixture
 async def browser(playwright: Playwright, phone: dict[str, Any]) -> AsyncIterator[Browser]:
     connected = await playwright.chromium.connect_over_cdp(phone["cdp_url"])
     yield connected

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 import aiohttp
 import pytest
-import pytest_asyncio
 from aiohttp import web
 from PIL import Image
 
@@ -225,31 +224,31 @@ async def stage() -> AsyncIterator[Stage]:
 # One server and one session for each module of hands: `SETTINGS` and `PROFILE` of the module say which.
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest.fixture(scope="module")
 async def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Api]:
     async with served(tmp_path_factory.mktemp("server"), getattr(request.module, "SETTINGS", {})) as running:
         yield running
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest.fixture(scope="module")
 async def session(request: pytest.FixtureRequest, server: Api) -> str:
     return str((await server.ready(profile=getattr(request.module, "PROFILE", "default")))["id"])
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest.fixture(scope="module")
 async def devtools(server: Api, session: str) -> AsyncIterator[Page]:
     async with inside(server, session) as first:  # one for all: Chromium undoes emulation when a client leaves
         yield first
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest.fixture
 async def page(devtools: Page) -> Page:
     """The page in the session, as new."""
     await open_page(devtools)
     return devtools
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest.fixture
 async def remote(server: Api, session: str, page: Page) -> AsyncIterator[Remote]:
     """A person who drives that page."""
     async with viewing(server, session) as viewer:

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from tests.api import Api
 from tests.devtools import Page
 from tests.live.remote import Remote, go, viewing
-
-pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PROFILE = "mobile"
 

@@ -6,7 +6,6 @@ import asyncio
 import json
 
 import pytest
-import pytest_asyncio
 
 from tests.api import Api
 from tests.devtools import Page
@@ -23,12 +22,10 @@ from tests.live.remote import (
     viewing,
 )
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
-
 WIDTH, HEIGHT = 1280, 720
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest.fixture
 async def remote(remote: Remote) -> Remote:
     """The mouse rests where a test's page has nothing."""
     await remote.mouse("move", 640, 600)

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import pytest
-import pytest_asyncio
 
 from tests.api import Api
 from tests.devtools import Page
 from tests.live.remote import LOGGING_PAGE, TEXT, US_KEYS, Remote, inside, into_the_text, logged, open_page, viewing
-
-pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SETTINGS = {
     "browser": {"display": "headless"},
@@ -18,7 +15,7 @@ SETTINGS = {
 }
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest.fixture
 async def remote(remote: Remote) -> Remote:
     """The first picture is there."""
     await remote.still()

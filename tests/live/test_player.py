@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from aiohttp import web
 
 from chaser_server import live
@@ -71,7 +70,7 @@ class Stage:
     view: LiveView
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest.fixture(scope="module")
 async def stage() -> AsyncIterator[Stage]:
     async with AsyncExitStack() as leaving:
 
@@ -122,13 +121,10 @@ def embedder(view: LiveView) -> web.Application:
     return app
 
 
-@pytest_asyncio.fixture(autouse=True, loop_scope="module")
+@pytest.fixture(autouse=True)
 async def fresh(stage: Stage) -> None:
     await stage.session.evaluate(SESSION_PAGE)
     await stage.session.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
-
-
-pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 async def at(stage: Stage, x: int, y: int) -> tuple[int, int]:

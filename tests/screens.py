@@ -55,6 +55,17 @@ class Screen:
         sock.connect(f"/tmp/.X11-unix/X{self.number}")
         return sock
 
+    def windows(self) -> int:
+        """How many windows are to be seen, menus among them."""
+        sock = self.connect()
+        connection = xcffib.Connection(fd=os.dup(sock.fileno()))
+        sock.close()
+        children = connection.core.QueryTree(connection.setup.roots[0].root).reply().children
+        asked = [connection.core.GetWindowAttributes(child) for child in children]
+        found = sum(each.reply().map_state == xproto.MapState.Viewable for each in asked)
+        connection.disconnect()
+        return found
+
     def framebuffer_fd(self) -> int:
         return os.open(self.directory / "Xvfb_screen0", os.O_RDONLY)
 

@@ -12,6 +12,7 @@ from chaser_server.display.input import Input
 from chaser_server.display.keymap import KEYCODES
 from chaser_server.display.window_manager import WindowManager
 from tests.devtools import Page
+from tests.processes import until
 from tests.screens import Screen, running_chromium, running_screen
 
 BODY = """
@@ -35,8 +36,8 @@ document.getElementById('e').addEventListener('dragover', e => e.preventDefault(
 class Driven:
     """A page that writes down what happens to it, and the input that makes it happen."""
 
-    def __init__(self, page: Page, input: Input) -> None:
-        self.page, self.input = page, input
+    def __init__(self, page: Page, input: Input, screen: Screen) -> None:
+        self.page, self.input, self.screen = page, input, screen
 
     async def fresh(self) -> None:
         self.input.release_all()
@@ -77,7 +78,7 @@ async def browser() -> AsyncIterator[Driven]:
         input = await Input.open(screen.connect())
         async with running_chromium(screen) as page:
             await page.fill_the_screen()
-            yield Driven(page, input)
+            yield Driven(page, input, screen)
         input.close()
         manager.close()
         await manager.wait_ended()
@@ -99,9 +100,12 @@ async def test_a_click_lands_on_its_pixel_as_from_a_real_mouse(driven: Driven, b
 
 
 async def test_the_secondary_button_opens_a_menu_that_escape_closes(driven: Driven):
+    without = driven.screen.windows()
     driven.click(900, 600, 2)
     await driven.seen("log.some(e => e.type === 'contextmenu' && e.x === 900 && e.y === 600)")
+    await until(lambda: driven.screen.windows() > without, "the menu is there")
     driven.tap("Escape")
+    await until(lambda: driven.screen.windows() == without, "the menu is gone")
     driven.input.mouse("move", 700, 500)
     await driven.seen("log.some(e => e.type === 'mousemove' && e.x === 700)")
 

@@ -66,7 +66,8 @@ class Page(DevTools):
         call = self._call(method, params)
         self._asked[call["id"]] = answered = asyncio.get_running_loop().create_future()
         await self._ws.send_json(call)
-        return _result(await asyncio.wait_for(asyncio.shield(answered), 10))
+        async with asyncio.timeout(20):  # unlike `wait_for` of Python 3.11 it never takes a cancellation for an answer
+            return _result(await asyncio.shield(answered))
 
     async def fill_the_screen(self) -> None:
         """Make page (x, y) screen (x, y), as the product does."""

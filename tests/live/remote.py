@@ -19,7 +19,7 @@ from chaser_server.live.protocol import FRAME_HEADER
 from tests.api import Api
 from tests.devtools import Page
 
-PATIENCE_SECONDS = 10
+PATIENCE_SECONDS = 20
 LOGGING_PAGE = """<!doctype html><meta charset=utf-8><meta name=viewport content="width=device-width,minimum-scale=1">
 <style>body { margin: 0; width: 3000px; height: 5000px } body > * { position: fixed }</style>
 <textarea id=t style="left:100px;top:100px;width:300px;height:100px"></textarea>

@@ -32,6 +32,14 @@ async def remote(remote: Remote) -> Remote:
     return remote
 
 
+async def click_until(remote: Remote, page: Page, pixel: tuple[int, int], condition: str) -> None:
+    """Click on what lies over the page, which may be seen before it takes clicks, until that is true of the page."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not await page.evaluate(condition):
+            await remote.click(*pixel)
+            await remote.taken()
+
+
 @pytest.mark.parametrize(("x", "y"), [(0, 0), (WIDTH - 16, HEIGHT - 16), (640, 360), (333, 77)])
 async def test_a_click_is_that_of_a_real_mouse_on_that_very_pixel(remote: Remote, page: Page, x: int, y: int) -> None:
     await remote.click(x, y)
@@ -121,8 +129,8 @@ async def test_an_item_of_a_list_is_picked_with_the_mouse(remote: Remote, page: 
     still = await remote.still()
     await remote.click(530, 112)
     await remote.changes(still, (490, 140, 700, 260))
-    await remote.click(540, 170)  # the list lies over the page, in a window of its own
-    await page.until("document.getElementById('s').value !== 'first'")
+    # The list lies over the page, in a window of its own.
+    await click_until(remote, page, (540, 170), "document.getElementById('s').value !== 'first'")
     assert all(event["trusted"] for event in await logged(page, "change"))
 
 
@@ -166,12 +174,8 @@ async def test_a_file_is_chosen_in_the_browsers_own_dialog(remote: Remote, page:
     await remote.click(150, 310)
     await remote.changes(still, (300, 0, 1200, 700), 20_000)
     await remote.say("text", s="/etc/hosts")
-    async with asyncio.timeout(
-        PATIENCE_SECONDS
-    ):  # GTK reads the folder in its own time; until then "Open" does nothing
-        while not await page.evaluate("document.getElementById('f').files.length"):
-            await remote.click(1150, 696)
-            await remote.taken()
+    # GTK reads the folder in its own time; until then "Open" does nothing.
+    await click_until(remote, page, (1150, 696), "document.getElementById('f').files.length")
     assert await page.evaluate("document.getElementById('f').files[0].name") == "hosts"
 
 

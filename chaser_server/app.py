@@ -37,6 +37,8 @@ from chaser_server.sandbox import bundle, orphans
 from chaser_server.sandbox.process import Walls
 from chaser_server.sessions.bookkeeper import Bookkeeper
 from chaser_server.sessions.housekeeper import Housekeeper
+from chaser_server.sessions.lives import Lives
+from chaser_server.sessions.places import Places
 from chaser_server.sessions.reaper import Reaper
 from chaser_server.sessions.rounds import every
 from chaser_server.sessions.service import SessionService
@@ -102,17 +104,14 @@ async def serving(config: Config, *, imported_key: str = "") -> AsyncIterator[Se
         upstreams, refusals = _upstreams(config), Counter[str]()
         pool = await _local_substrate(config, listener, upstreams=upstreams, refusals=refusals)
         stack.push_async_callback(pool.close)
-        service = SessionService(
-            store=store,
-            audit=audit,
-            substrate=pool,
-            rehearsal=RehearsalSubstrate(pool.profiles),
-            limits=_sized(config.limits),
-        )
-        if orphaned := await service.recover():
+        rehearsal = RehearsalSubstrate(pool.profiles)
+        places = Places(store=store, substrate=pool, rehearsal=rehearsal, limits=_sized(config.limits))
+        lives = Lives(store=store, audit=audit, places=places)
+        service = SessionService(store=store, places=places, lives=lives)
+        if orphaned := await lives.recover():
             log.warning("closed %d sessions that an earlier start left open", orphaned)
-        reaper = Reaper(service=service, idle_seconds=config.limits.idle_seconds)
-        bookkeeper = Bookkeeper(service=service, store=store)
+        reaper = Reaper(places=places, lives=lives, idle_seconds=config.limits.idle_seconds)
+        bookkeeper = Bookkeeper(places=places, lives=lives, store=store)
         application = build_application(
             config=config,
             service=service,
@@ -124,7 +123,7 @@ async def serving(config: Config, *, imported_key: str = "") -> AsyncIterator[Se
             refusals=refusals,
             pool=pool,
         )
-        stack.push_async_callback(_in_time, service.settle, _LAST_WORDS_SECONDS)  # what leaving clients still note
+        stack.push_async_callback(_in_time, lives.settle, _LAST_WORDS_SECONDS)  # what leaving clients still note
         runner = Runner(application)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
@@ -133,7 +132,7 @@ async def serving(config: Config, *, imported_key: str = "") -> AsyncIterator[Se
         await stack.enter_async_context(every(HOUSEKEEPING_SECONDS, housekeeper.round, name="housekeeper"))
         await stack.enter_async_context(every(config.metering.flush_seconds, bookkeeper.flush, name="bookkeeper"))
         stack.callback(audit.end)
-        stack.push_async_callback(_in_time, partial(_drain, service, pool), config.server.drain_seconds)
+        stack.push_async_callback(_in_time, partial(_drain, lives, pool), config.server.drain_seconds)
         await web.SockSite(runner, listener).start()
         url = _url(listener)
         (data_dir / URL_NAME).write_text(url, encoding="utf-8")
@@ -144,14 +143,22 @@ async def serving(config: Config, *, imported_key: str = "") -> AsyncIterator[Se
         yield Server(url=url, service=service, pool=pool, first_key=first_key, sign_in_url=sign_in)
 
 
+def instance_name(data_dir: Path) -> str:
+    """What stands in the name of every process and directory of a server's sessions.
+
+    Two servers may share a machine but not a data directory, so its path names what belongs to one of them.
+    """
+    return f"chaser-{hashlib.sha256(str(data_dir.resolve()).encode()).hexdigest()[:16]}"
+
+
 def sign_in_url(config: Config, signer: Signer, workspace_id: str, url: str) -> str:
     """A link that signs one browser in to the dashboard of a workspace, once, within a quarter of an hour."""
     token = signer.sign_link(workspace_id, utc_now() + LINK_LIFE)
     return f"{config.server.public_url.rstrip('/') or url}/dashboard/login?token={token}"
 
 
-async def _drain(service: SessionService, pool: Pool) -> None:
-    await asyncio.gather(service.drain(), pool.empty())
+async def _drain(lives: Lives, pool: Pool) -> None:
+    await asyncio.gather(lives.drain(), pool.empty())
 
 
 async def _in_time(work: Callable[[], Awaitable[None]], seconds: float) -> None:
@@ -206,8 +213,7 @@ async def _local_maker(
         scratch_max_bytes=config.sandbox.scratch_max_bytes,
         doorman_folder=None if isolated and os.access(SYSTEM_PYTHON, os.X_OK) else bundle.doorman_folder(),
     )
-    # Two servers may share a machine but not a data directory, so its path names what belongs to this one.
-    instance = f"chaser-{hashlib.sha256(str(config.data_dir.resolve()).encode()).hexdigest()[:16]}"
+    instance = instance_name(config.data_dir)
     if killed := await asyncio.to_thread(orphans.clean_up, instance):
         log.warning("ended %d processes that an earlier start left behind", killed)
     user = walls.outer_user()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.async_api import Playwright, async_playwright
 
 from chaser_server.config import Config, parse
 from tests.api import Api
@@ -43,6 +44,13 @@ async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
 async def api(serve: Serve) -> Api:
     """A server with default settings."""
     return await serve()
+
+
+@pytest.fixture(scope="module")
+async def playwright() -> AsyncIterator[Playwright]:
+    """One driver for a module: it takes a third of a second to start."""
+    async with async_playwright() as running:
+        yield running
 
 
 @pytest.fixture

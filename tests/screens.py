@@ -12,13 +12,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import xcffib
 from xcffib import xproto
 
 from chaser_server.display.xvfb import xvfb_argv
+from tests.devtools import Page
 
 _CHROMIUM = [
     "/usr/lib/chromium/chromium",
@@ -54,6 +54,17 @@ class Screen:
         sock = socket.socket(socket.AF_UNIX)
         sock.connect(f"/tmp/.X11-unix/X{self.number}")
         return sock
+
+    def windows(self) -> int:
+        """How many windows are to be seen, menus among them."""
+        sock = self.connect()
+        connection = xcffib.Connection(fd=os.dup(sock.fileno()))
+        sock.close()
+        children = connection.core.QueryTree(connection.setup.roots[0].root).reply().children
+        asked = [connection.core.GetWindowAttributes(child) for child in children]
+        found = sum(each.reply().map_state == xproto.MapState.Viewable for each in asked)
+        connection.disconnect()
+        return found
 
     def framebuffer_fd(self) -> int:
         return os.open(self.directory / "Xvfb_screen0", os.O_RDONLY)
@@ -96,55 +107,6 @@ class Painter:
 
     def close(self) -> None:
         self._connection.disconnect()
-
-
-class Page:
-    """One page of a Chromium, by the DevTools protocol, in the few words that tests need."""
-
-    def __init__(self, ws: aiohttp.ClientWebSocketResponse) -> None:
-        self._ws = ws
-        self._last_id = 0
-        self._asked: dict[int, asyncio.Future[Any]] = {}
-        self._awaited: dict[str, asyncio.Future[Any]] = {}
-
-    async def listen(self) -> None:
-        """Hand out answers until the browser goes."""
-        async for message in self._ws:
-            answer = message.json()
-            if "id" in answer:
-                self._asked.pop(answer["id"]).set_result(answer)
-            elif (heard := self._awaited.pop(answer["method"], None)) is not None:
-                heard.set_result(answer["params"])
-
-    def heard(self, event: str) -> asyncio.Future[Any]:
-        """What the next event of that name will say; its domain must be enabled."""
-        self._awaited[event] = asyncio.get_running_loop().create_future()
-        return self._awaited[event]
-
-    async def send(self, method: str, **params: Any) -> Any:
-        self._last_id += 1
-        self._asked[self._last_id] = answered = asyncio.get_running_loop().create_future()
-        await self._ws.send_json({"id": self._last_id, "method": method, "params": params})
-        answer = await asyncio.wait_for(asyncio.shield(answered), 10)
-        assert "error" not in answer, answer
-        return answer["result"]
-
-    async def evaluate(self, expression: str) -> Any:
-        """The value of a JavaScript expression; a promise is awaited."""
-        result = await self.send("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
-        assert "exceptionDetails" not in result, result
-        return result["result"].get("value")
-
-    async def until(self, condition: str) -> None:
-        """Return once a JavaScript condition holds in the page."""
-        look = f"() => ({condition}) ? (clearInterval(timer), done()) : 0"
-        await self.evaluate(f"new Promise(done => {{ const timer = setInterval({look}, 5) }})")
-
-    async def fill_the_screen(self) -> None:
-        """Make page (x, y) screen (x, y), as the product does."""
-        window = await self.send("Browser.getWindowForTarget")
-        await self.send("Browser.setWindowBounds", windowId=window["windowId"], bounds={"windowState": "fullscreen"})
-        await self.until("innerHeight === screen.height")
 
 
 @asynccontextmanager

@@ -13,7 +13,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from playwright.async_api import Browser, Error, Page, async_playwright
+from playwright.async_api import Browser, Error, Page, Playwright
 
 from tests.api import Api
 from tests.conftest import Serve
@@ -51,10 +51,12 @@ async def watched() -> AsyncIterator[Watched]:
 
 
 @asynccontextmanager
-async def driving(*sessions: dict[str, Any]) -> AsyncIterator[list[Browser]]:
+async def driving(playwright: Playwright, *sessions: dict[str, Any]) -> AsyncIterator[list[Browser]]:
     """Playwright, connected to these sessions."""
-    async with async_playwright() as playwright:
-        yield [await playwright.chromium.connect_over_cdp(session["cdp_url"]) for session in sessions]
+    browsers = [await playwright.chromium.connect_over_cdp(session["cdp_url"]) for session in sessions]
+    yield browsers
+    for browser in browsers:
+        await browser.close()
 
 
 def first_page(browser: Browser) -> Page:
@@ -90,10 +92,12 @@ def status_of(process: Process) -> dict[str, str]:
     return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
 
 
-async def test_no_session_reaches_the_devtools_of_another_or_its_own(api: Api, site: Site) -> None:
+async def test_no_session_reaches_the_devtools_of_another_or_its_own(
+    api: Api, site: Site, playwright: Playwright
+) -> None:
     mine, other = await asyncio.gather(api.ready(), api.ready())
     paths = [await devtools_path(api, session) for session in (mine, other)]
-    async with driving(mine) as (browser,):
+    async with driving(playwright, mine) as (browser,):
         page = first_page(browser)
         for host in ("127.0.0.1", "localhost", "[::1]"):
             seen = await shown(browser, f"http://{host}:9222/json/version")
@@ -103,21 +107,21 @@ async def test_no_session_reaches_the_devtools_of_another_or_its_own(api: Api, s
             assert await page.evaluate(CONNECT, f"ws://127.0.0.1:9222{path}") == "failed"
 
 
-async def test_files_of_the_host_are_not_there(api: Api) -> None:
+async def test_files_of_the_host_are_not_there(api: Api, playwright: Playwright) -> None:
     database = api.data_dir / "chaser.db"
     assert sqlite3.connect(database).execute("SELECT count(*) FROM keys").fetchone() == (1,)
     session = await api.ready()
-    async with driving(session) as (browser,):
+    async with driving(playwright, session) as (browser,):
         for path in ("/etc/shadow", str(database), str(database.parent), "/root", "/var/log", "/etc/hostname"):
             assert "ERR_FILE_NOT_FOUND" in await shown(browser, f"file://{path}"), path
         assert "user:x:1000" in await shown(browser, "file:///etc/passwd")
         assert "root" not in await shown(browser, "file:///etc/passwd")
 
 
-async def test_the_servers_own_listener_is_not_open_to_sessions(api: Api, site: Site) -> None:
+async def test_the_servers_own_listener_is_not_open_to_sessions(api: Api, site: Site, playwright: Playwright) -> None:
     session = await api.ready()
     port = api.url.rpartition(":")[2]
-    async with driving(session) as (browser,):
+    async with driving(playwright, session) as (browser,):
         page = first_page(browser)
         for host in ("127.0.0.1", "localhost", "0.0.0.0", "[::ffff:127.0.0.1]", "2130706433"):
             seen = await shown(browser, f"http://{host}:{port}/healthz")
@@ -127,10 +131,12 @@ async def test_the_servers_own_listener_is_not_open_to_sessions(api: Api, site: 
         assert await page.evaluate(CONNECT, f"ws://127.0.0.1:{port}/sessions/{session['id']}") == "failed"
 
 
-async def test_on_a_public_bind_the_hosts_loopback_is_not_open_to_sessions(serve: Serve, watched: Watched) -> None:
+async def test_on_a_public_bind_the_hosts_loopback_is_not_open_to_sessions(
+    serve: Serve, watched: Watched, playwright: Playwright
+) -> None:
     api = await serve(server={"listen": "0.0.0.0:0"})
     session = await api.ready()
-    async with driving(session) as (browser,):
+    async with driving(playwright, session) as (browser,):
         for host in ("127.0.0.1", "localhost", "0.0.0.0", "[::1]", "[::ffff:127.0.0.1]", "2130706433"):
             seen = await shown(browser, f"http://{host}:{watched.port}/")
             assert "secret" not in seen
@@ -140,9 +146,11 @@ async def test_on_a_public_bind_the_hosts_loopback_is_not_open_to_sessions(serve
     assert watched.visits == 0
 
 
-async def test_on_a_loopback_bind_the_hosts_loopback_is_open_as_documented(api: Api, watched: Watched) -> None:
+async def test_on_a_loopback_bind_the_hosts_loopback_is_open_as_documented(
+    api: Api, watched: Watched, playwright: Playwright
+) -> None:
     session = await api.ready()
-    async with driving(session) as (browser,):
+    async with driving(playwright, session) as (browser,):
         assert "secret" in await shown(browser, f"http://localhost:{watched.port}/")
     assert watched.visits >= 1
 
@@ -175,9 +183,9 @@ async def test_a_context_that_goes_around_the_proxy_reaches_nothing(api: Api, wa
     assert found["status"] == "ready"
 
 
-async def test_two_sessions_share_neither_cookies_nor_storage(api: Api, site: Site) -> None:
+async def test_two_sessions_share_neither_cookies_nor_storage(api: Api, site: Site, playwright: Playwright) -> None:
     sessions = await asyncio.gather(api.ready(), api.ready())
-    async with driving(*sessions) as (first, second):
+    async with driving(playwright, *sessions) as (first, second):
         page, other = first_page(first), first_page(second)
         await page.goto(f"{site.url}/set-cookie")
         await page.evaluate("localStorage.setItem('mark', 'first')")

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from aiohttp import web
 
 from tests.api import Api
@@ -68,14 +67,14 @@ HELPERS = {match[1]: block.code for block in blocks() if (match := HELPER.match(
 RECIPES = [block for block in blocks() if not HELPER.match(block.code)]
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest.fixture(scope="module")
 async def api(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Api]:
     """A server with room for two sessions, so that a recipe for four has to wait."""
     async with served(tmp_path_factory.mktemp("server"), {"limits": {"concurrent_sessions": 2}}) as running:
         yield running
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest.fixture(scope="module")
 async def site() -> AsyncIterator[str]:
     """A page with a download and a file input; its address."""
 
@@ -101,7 +100,6 @@ def test_every_recipe_is_run() -> None:
     assert {block.heading for block in RECIPES} == set(PRINTS)
 
 
-@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("block", RECIPES, ids=lambda block: block.heading)
 async def test_a_recipe_works(block: Block, api: Api, site: str, tmp_path: Path) -> None:
     for name, code in HELPERS.items():

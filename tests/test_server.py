@@ -15,13 +15,14 @@ from typing import Any
 import aiohttp
 import pytest
 
+from chaser_server.app import instance_name
 from tests.api import Api
 from tests.processes import Served, browser_of, descendants, run, server_process, until
 
 
-def temporary() -> set[str]:
-    """What sessions may have left in the directory for temporary files."""
-    return {path.name for path in Path(tempfile.gettempdir()).glob("chaser-session-*")}
+def temporary(data_dir: Path) -> set[str]:
+    """What sessions of one server may have left in the directory for temporary files."""
+    return {path.name for path in Path(tempfile.gettempdir()).glob(f"*{instance_name(data_dir)}*")}
 
 
 def descriptors(pid: int) -> int:
@@ -90,10 +91,11 @@ async def test_a_server_that_was_killed_leaves_orphans_that_are_gone_before_the_
 
 
 async def test_of_ten_sessions_at_once_nothing_is_left(tmp_path: Path) -> None:
-    async with server_process(tmp_path / "data") as server:
+    data_dir = tmp_path / "data"
+    async with server_process(data_dir) as server:
         await server.api.delete((await server.api.ready())["id"])  # what is loaded only once is loaded
         await until(lambda: not descendants(server.pid), "the first session is gone")
-        before = descriptors(server.pid), temporary()
+        before = descriptors(server.pid), temporary(data_dir)
         began_with = threads(server.pid)
         async with Api(server.api.url, server.api.key, server.api.data_dir) as crowd:  # its connections go with it
             sessions = await asyncio.gather(*(crowd.ready() for _ in range(10)))
@@ -101,11 +103,11 @@ async def test_of_ten_sessions_at_once_nothing_is_left(tmp_path: Path) -> None:
             assert (refused.status, refused.json["error"]["code"]) == (429, "concurrency_limit")
             await asyncio.gather(*(crowd.delete(session["id"]) for session in sessions))
         await until(lambda: not descendants(server.pid), "no process is left")
-        await until(lambda: (descriptors(server.pid), temporary()) == before, f"all as before: {before}")
+        await until(lambda: (descriptors(server.pid), temporary(data_dir)) == before, f"all as before: {before}")
         # The pool of worker threads keeps those it has made; it makes at most four more than there are cores.
         assert threads(server.pid) <= began_with + (os.cpu_count() or 1) + 4
         assert await server.stop() == 0
-    assert rows(tmp_path / "data") == [("closed", "client_delete")] * 11
+    assert rows(data_dir) == [("closed", "client_delete")] * 11
 
 
 async def test_a_killed_browser_is_substrate_down_for_clients_and_in_the_timeline(tmp_path: Path) -> None:
@@ -136,22 +138,23 @@ async def test_a_browser_closed_by_its_client_is_a_delete(tmp_path: Path) -> Non
 @pytest.mark.parametrize("flags", [("--isolation", "none"), ("--display", "headless"),
                                    ("--isolation", "none", "--display", "headless")])  # fmt: skip
 async def test_the_ways_to_go_without_run_a_session_and_leave_nothing(tmp_path: Path, flags: tuple[str, ...]) -> None:
-    before = temporary()
-    async with server_process(tmp_path / "data", *flags) as server:
+    data_dir = tmp_path / "data"
+    async with server_process(data_dir, *flags) as server:
         assert any("isolation is none" in line for line in server.output) is ("none" in flags)
         session = await server.api.ready()
         picture = await server.api.ask("POST", f"/v1/sessions/{session['id']}/screenshot")
         assert (picture.status, picture.body[:4]) == (200, b"\x89PNG")
         await server.api.delete(session["id"])
         await until(lambda: not descendants(server.pid), "no process is left")
-        assert temporary() == before
+        assert temporary(data_dir) == set()
         await server.api.ready()
+        assert bool(temporary(data_dir)) is ("none" in flags)
         living = descendants(server.pid)
         server.kill()
         await server.process.wait()
         await until(lambda: not any(each.lives for each in living), "the kernel or the doorman ended them")
-    async with server_process(tmp_path / "data", *flags):
-        assert temporary() == before
+    async with server_process(data_dir, *flags):
+        assert temporary(data_dir) == set()
 
 
 async def test_a_browser_that_does_not_start_fails_its_session_with_the_cause(tmp_path: Path) -> None:

@@ -37,6 +37,10 @@ def test_the_phone(chaser_server, chaser_session):
     told = {"url": chaser_server.url, "phone": phone, "first": first}
     Path("told").write_text(json.dumps(told))
 """
+# Plugins of our own tests, which take a second and a half to load, and leave their marks.
+WITHOUT = [
+    f"-pno:{name}" for name in ("cacheprovider", "schemathesis", "hypothesispytest", "asyncio", "anyio", "xdist")
+]
 ASKS = "def test_it(chaser_session): print(chaser_session.id)\n"
 
 
@@ -56,7 +60,7 @@ def project(tmp_path: Path) -> Path:
 async def run_pytest(project: Path, *arguments: str, **environment: str) -> tuple[int, str]:
     """pytest as the project's people run it; its exit status and what it said."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "pytest", "-q", "-s", "--strict-markers", "-p", "no:cacheprovider", *arguments),
+        *(sys.executable, "-m", "pytest", "-q", "-s", "--strict-markers", *WITHOUT, *arguments),
         cwd=project,
         env=ENVIRONMENT | {"PYTHONPATH": f"{ROOT}:{project.parent / 'site'}"} | environment,
         stdout=asyncio.subprocess.PIPE,

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from chaser_server.model import LedgerRow, Session
-from chaser_server.sessions.service import SessionService
+from chaser_server.sessions.lives import Lives
+from chaser_server.sessions.places import Places
 from chaser_server.store.sessions import SessionStore
 
 
 class Bookkeeper:
     """Knows what it has written of every open session."""
 
-    def __init__(self, *, service: SessionService, store: SessionStore) -> None:
-        self._service = service
+    def __init__(self, *, places: Places, lives: Lives, store: SessionStore) -> None:
+        self._places = places
+        self._lives = lives
         self._store = store
         self._counts: dict[str, tuple[object, ...]] = {}
         self._ledgers: dict[str, list[LedgerRow]] = {}
 
     async def flush(self) -> None:
         """Write what waits for the disk, and the counts and ledger rows that have changed since the last time."""
-        await self._service.catch_up()
-        running = {each.record.id: each for each in self._service.running}
+        await self._lives.catch_up()
+        running = {each.record.id: each for each in self._places.open}
         counts = {session_id: _numbers(each.record) for session_id, each in running.items()}
         changed = [session_id for session_id, numbers in counts.items() if self._counts.get(session_id) != numbers]
         if changed:

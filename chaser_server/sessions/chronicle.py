@@ -33,7 +33,7 @@ class Histogram:
 
 
 class Chronicle:
-    """Told by `SessionService` of every turn; read by anybody.
+    """Told by `Lives` of every turn; read by anybody.
 
     `ended` counts by status and reason ("" for a failed start); `ready_seconds` holds how long creates took, without
     rehearsals, which come up by the clock.

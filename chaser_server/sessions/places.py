@@ -78,6 +78,10 @@ class Places:
         self._dying -= 1
         self._serve_queue()
 
+    def forget(self, running: RunningSession) -> None:
+        """The end of a session is stored."""
+        self.taken.pop(running.record.id, None)
+
     def close(self) -> None:
         """Admit nobody any more, nor who has claimed a place and not yet begun."""
         self.closed = True

@@ -20,7 +20,7 @@ class Client(Protocol):
 
 
 class RunningSession:
-    """One open session. Only `SessionService` changes its record; anybody may read it.
+    """One open session. Only `Lives` changes its record; anybody may read it.
 
     `substrate` makes its browser; `life` is the task that launches and then watches it; `settled` is set when the
     session has left `creating`; `failure` says why it could not start; `notes` counts the lines of its timeline;

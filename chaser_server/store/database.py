@@ -21,6 +21,7 @@ from chaser_server.errors import MachineError, StorageFailed
 from chaser_server.store.schema import MIGRATIONS, migrate
 
 TIMESTAMP = "%Y-%m-%dT%H:%M:%S.%fZ"
+_CHECKPOINT_TRIES = 6
 
 
 def to_text(moment: datetime | None) -> str | None:
@@ -90,14 +91,18 @@ class Database:
     async def vacuum(self) -> None:
         """Rewrite the file without the holes that removed rows left: takes time, and as much space again.
 
-        Others can read meanwhile, and wait to write. Raises `StorageFailed`; the file is as it was then.
+        Others can read meanwhile, and wait to write. Raises `StorageFailed`; nothing is lost then.
         """
         async with self._turn:
             try:
                 await self._writer.execute("VACUUM")
-                await self._writer.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
+                for _ in range(_CHECKPOINT_TRIES):  # each waits for readers and writers, if not for ever
+                    [(busy, *_)] = await self._writer.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
+                    if not busy:
+                        return
             except sqlite3.OperationalError as error:
                 raise StorageFailed(f"the database cannot be shrunk now: {error}") from error
+        raise StorageFailed("the database is too busy to be shrunk now; try again")
 
     async def rows(self, sql: str, values: Iterable[Any] = ()) -> list[aiosqlite.Row]:
         """All rows of a query on the reader."""

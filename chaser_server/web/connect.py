@@ -15,8 +15,8 @@ from chaser_server.model import ByteCount, Status
 from chaser_server.relay.gate import MessageGate
 from chaser_server.relay.splice import UpgradeRefused, join
 from chaser_server.relay.tunnel import Relay
+from chaser_server.sessions.lives import GOING_AWAY
 from chaser_server.sessions.running import RunningSession
-from chaser_server.sessions.service import GOING_AWAY
 from chaser_server.substrate.base import Browser
 from chaser_server.web import discovery
 from chaser_server.web.appkeys import CONFIG, COUNTS, DOORKEEPER, OUTSIDE, SERVICE

@@ -9,16 +9,15 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import aiohttp
 import pytest
-import pytest_asyncio
 from playwright.async_api import Playwright
 
 from tests.api import Answer, Api
-from tests.clients.cdp import Page
 from tests.conftest import served
+from tests.devtools import DevTools
 from tests.site import Site
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest.fixture(scope="module")
 async def door(api: Api) -> AsyncIterator[str]:
     """The path of a session that is ready."""
     session = await api.ready()
@@ -33,7 +32,7 @@ async def ask(api: Api, path: str, method: str = "GET", **options: Any) -> Answe
 
 async def evaluate(address: str, expression: str) -> Any:
     async with aiohttp.ClientSession() as http, http.ws_connect(address) as ws:
-        return await Page(ws).evaluate(expression)
+        return await DevTools(ws).evaluate(expression)
 
 
 @pytest.mark.parametrize("slash", ["", "/"])
@@ -64,7 +63,7 @@ async def test_version_names_the_browser_socket_of_this_server(api: Api, door: s
     address = answer.json["webSocketDebuggerUrl"]
     assert address.startswith(f"{api.url.replace('http', 'ws')}{door}/devtools/browser/")
     async with aiohttp.ClientSession() as http, http.ws_connect(address) as ws:
-        assert (await Page(ws).send("Browser.getVersion"))["product"] == answer.json["Browser"]
+        assert (await DevTools(ws).send("Browser.getVersion"))["product"] == answer.json["Browser"]
 
 
 @pytest.mark.parametrize("path", ["/json", "/json/", "/json/list", "/json/list/"])

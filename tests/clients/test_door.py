@@ -15,15 +15,14 @@ from typing import Any
 
 import aiohttp
 import pytest
-import pytest_asyncio
 from aiohttp import WSMsgType
 from playwright.async_api import Playwright
 
 from chaser_server.model import utc_now
 from tests.api import Answer, Api
-from tests.clients.cdp import Page
 from tests.clients.processes import descendants, peak_bytes
 from tests.conftest import served
+from tests.devtools import DevTools
 from tests.site import Site
 
 MEGABYTES = 1_000_000
@@ -35,14 +34,14 @@ UPGRADE = {
 }
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest.fixture
 async def session(api: Api) -> AsyncIterator[dict[str, Any]]:
     ready = await api.ready()
     yield ready
     await api.ask("DELETE", f"/v1/sessions/{ready['id']}")  # some tests end it themselves
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest.fixture
 async def http() -> AsyncIterator[aiohttp.ClientSession]:
     async with aiohttp.ClientSession() as client:
         yield client
@@ -85,14 +84,14 @@ async def test_several_clients_drive_one_session_at_once(
         browser = await playwright.chromium.connect_over_cdp(session["cdp_url"])
         await browser.contexts[0].pages[0].goto(site.url)
         answers = await asyncio.gather(
-            Page(first).evaluate("document.title"),
-            Page(second).send("Target.getTargets"),
+            DevTools(first).evaluate("document.title"),
+            DevTools(second).send("Target.getTargets"),
             browser.contexts[0].pages[0].title(),
         )
         await browser.close()
         assert answers[0] == answers[2] == "A local site"
         assert [target["url"] for target in answers[1]["targetInfos"] if target["type"] == "page"] == [f"{site.url}/"]
-        assert await Page(first).evaluate("1 + 1") == 2  # one has left, the others stay
+        assert await DevTools(first).evaluate("1 + 1") == 2  # one has left, the others stay
 
 
 async def test_a_foreign_origin_is_refused_and_our_own_and_allowed_ones_pass(
@@ -104,7 +103,7 @@ async def test_a_foreign_origin_is_refused_and_our_own_and_allowed_ones_pass(
         assert (answer.status, answer.json["error"]["code"]) == (403, "forbidden")
     for origin in (api.url, "https://tool.example"):
         async with http.ws_connect(session["cdp_url"], origin=origin) as ws:
-            assert "product" in await Page(ws).send("Browser.getVersion")
+            assert "product" in await DevTools(ws).send("Browser.getVersion")
 
 
 async def test_an_unknown_session_is_not_found(api: Api) -> None:
@@ -146,7 +145,7 @@ async def test_a_delete_is_told_to_every_client(api: Api, session: dict[str, Any
         http.ws_connect(session["cdp_url"]) as first,
         http.ws_connect(await page_address(api, session)) as second,
     ):
-        await Page(first).send("Browser.getVersion")
+        await DevTools(first).send("Browser.getVersion")
         await api.delete(session["id"])
         assert await farewell(first) == (1001, "client_delete")
         assert await farewell(second) == (1001, "client_delete")
@@ -207,7 +206,7 @@ async def test_an_answer_of_50_megabytes_and_an_expression_of_20_pass(
     api: Api, session: dict[str, Any], http: aiohttp.ClientSession
 ) -> None:
     async with http.ws_connect(await page_address(api, session), max_msg_size=0) as ws:
-        page = Page(ws)
+        page = DevTools(ws)
         assert await page.evaluate(f"'x'.repeat({50 * MEGABYTES})") == "x" * (50 * MEGABYTES)
         assert await page.evaluate(f"'{'y' * (20 * MEGABYTES)}'.length") == 20 * MEGABYTES
     counted = await api.get(session["id"])
@@ -221,13 +220,13 @@ async def test_a_client_that_stops_reading_costs_the_server_little_memory(
     async with server_process(tmp_path) as (process, api):
         address = await page_address(api, await api.ready())
         async with http.ws_connect(address, max_msg_size=0) as ws, http.ws_connect(address) as other:
-            await Page(other).evaluate("1 + 1")
+            await DevTools(other).evaluate("1 + 1")
             before = peak_bytes(process.pid)
             stop_reading(ws)
             for number in range(4):
                 await ws.send_json(command(number, f"'x'.repeat({25 * MEGABYTES})"))
             # The page works in order: once the other client has this answer, all of the four before it were sent.
-            assert await Page(other).evaluate("'after the four'") == "after the four"
+            assert await DevTools(other).evaluate("'after the four'") == "after the four"
             assert peak_bytes(process.pid) - before < 20 * MEGABYTES
             get_transport(ws).resume_reading()
             for number in range(4):

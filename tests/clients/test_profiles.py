@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
-import pytest_asyncio
+import pytest
 from playwright.async_api import Browser, Page, Playwright
 
 from chaser_server.chromium.identity import brands
 from tests.api import Api
-from tests.clients.cdp import Page as RawPage
+from tests.devtools import DevTools
 from tests.site import Site
 
 PHONE_IN_FULL = """async () => {
@@ -26,14 +26,14 @@ PHONE_IN_FULL = """async () => {
 }"""
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest.fixture(scope="module")
 async def phone(api: Api) -> AsyncIterator[dict[str, Any]]:
     session = await api.ready(profile="mobile")
     yield session
     await api.delete(session["id"])
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest.fixture
 async def browser(playwright: Playwright, phone: dict[str, Any]) -> AsyncIterator[Browser]:
     connected = await playwright.chromium.connect_over_cdp(phone["cdp_url"])
     yield connected
@@ -116,7 +116,7 @@ async def test_it_is_the_phone_again_when_a_client_that_played_something_else_ha
     site.visits.get_nowait()
     [target] = (await api.ask("GET", f"/sessions/{phone['id']}/json/list")).json
     async with aiohttp.ClientSession() as http, http.ws_connect(target["webSocketDebuggerUrl"]) as ws:
-        other = RawPage(ws)
+        other = DevTools(ws)
         await other.send("Emulation.setDeviceMetricsOverride", width=800, height=600, deviceScaleFactor=1, mobile=False)
         await other.send("Emulation.setUserAgentOverride", userAgent="Something else", platform="Something")
         await other.send("Emulation.setTouchEmulationEnabled", enabled=False)

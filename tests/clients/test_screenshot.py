@@ -13,7 +13,7 @@ from PIL import Image
 from playwright.async_api import Playwright
 
 from tests.api import Api
-from tests.clients.cdp import Page
+from tests.devtools import DevTools
 
 GREEN, BLUE, WHITE = (0, 255, 0), (0, 0, 255), (255, 255, 255)
 BELOW_THE_BOX = (0, 40, 200, 140)
@@ -60,7 +60,7 @@ async def test_an_open_alert_is_in_the_picture(api: Api) -> None:
     session = await api.ready()
     [target] = (await api.ask("GET", f"/sessions/{session['id']}/json/list")).json
     async with aiohttp.ClientSession() as http, http.ws_connect(target["webSocketDebuggerUrl"]) as ws:
-        page = Page(ws)
+        page = DevTools(ws)
         await page.evaluate(f"document.write({json.dumps(PAGE)})")
         await picture_where(api, session["id"], lambda seen: share(seen, BLUE, MIDDLE_OF_THE_TOP) == 1)
         await page.evaluate("void setTimeout(() => alert('Look up!'))")

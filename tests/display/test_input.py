@@ -6,13 +6,14 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
 import xcffib
 
 from chaser_server.display.input import Input
 from chaser_server.display.keymap import KEYCODES
 from chaser_server.display.window_manager import WindowManager
-from tests.screens import Page, Screen, running_chromium, running_screen
+from tests.devtools import Page
+from tests.processes import until
+from tests.screens import Screen, running_chromium, running_screen
 
 BODY = """
 <style>body { margin: 0; width: 5000px; height: 5000px } body > * { position: fixed; width: 50px; height: 50px }</style>
@@ -35,8 +36,8 @@ document.getElementById('e').addEventListener('dragover', e => e.preventDefault(
 class Driven:
     """A page that writes down what happens to it, and the input that makes it happen."""
 
-    def __init__(self, page: Page, input: Input) -> None:
-        self.page, self.input = page, input
+    def __init__(self, page: Page, input: Input, screen: Screen) -> None:
+        self.page, self.input, self.screen = page, input, screen
 
     async def fresh(self) -> None:
         self.input.release_all()
@@ -70,29 +71,25 @@ class Driven:
         return str(await self.page.evaluate("document.getElementById('t').value"))
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest.fixture(scope="module")
 async def browser() -> AsyncIterator[Driven]:
     async with running_screen() as screen:
         manager = await WindowManager.start(screen.connect())
         input = await Input.open(screen.connect())
         async with running_chromium(screen) as page:
             await page.fill_the_screen()
-            yield Driven(page, input)
+            yield Driven(page, input, screen)
         input.close()
         manager.close()
         await manager.wait_ended()
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest.fixture
 async def driven(browser: Driven) -> Driven:
     await browser.fresh()
     return browser
 
 
-in_one_browser = pytest.mark.asyncio(loop_scope="module")
-
-
-@in_one_browser
 @pytest.mark.parametrize(("button", "name"), [(0, "click"), (1, "auxclick")])
 async def test_a_click_lands_on_its_pixel_as_from_a_real_mouse(driven: Driven, button: int, name: str):
     driven.click(640, 500, button)
@@ -102,23 +99,23 @@ async def test_a_click_lands_on_its_pixel_as_from_a_real_mouse(driven: Driven, b
     assert next(event for event in log if event["type"] == "pointerdown")["pressure"] == 0.5
 
 
-@in_one_browser
 async def test_the_secondary_button_opens_a_menu_that_escape_closes(driven: Driven):
+    without = driven.screen.windows()
     driven.click(900, 600, 2)
     await driven.seen("log.some(e => e.type === 'contextmenu' && e.x === 900 && e.y === 600)")
+    await until(lambda: driven.screen.windows() > without, "the menu is there")
     driven.tap("Escape")
+    await until(lambda: driven.screen.windows() == without, "the menu is gone")
     driven.input.mouse("move", 700, 500)
     await driven.seen("log.some(e => e.type === 'mousemove' && e.x === 700)")
 
 
-@in_one_browser
 async def test_the_corners_of_the_page_are_the_corners_of_the_screen(driven: Driven):
     for x, y in ((1, 1), (0, 0), (1279, 719)):
         driven.input.mouse("move", x, y)
         await driven.seen(f"log.some(e => e.type === 'mousemove' && e.x === {x} && e.y === {y})")
 
 
-@in_one_browser
 async def test_a_button_that_no_mouse_has_is_ignored(driven: Driven):
     driven.input.mouse("down", 5, 5, 7)
     driven.click(300, 500)
@@ -126,7 +123,6 @@ async def test_a_button_that_no_mouse_has_is_ignored(driven: Driven):
     assert [event["button"] for event in log if event["type"] in ("mousedown", "mouseup")] == [0, 0]
 
 
-@in_one_browser
 async def test_the_wheel_turns_both_ways_by_notches_and_less_waits_for_more(driven: Driven):
     driven.input.wheel(640, 400, 0, 60)
     for turn in ((0, 60), (120, 0), (-120, 0), (0, -120)):
@@ -136,7 +132,6 @@ async def test_the_wheel_turns_both_ways_by_notches_and_less_waits_for_more(driv
     assert len([event for event in log if event["type"] == "wheel"]) == 4
 
 
-@in_one_browser
 async def test_a_line_of_a_list_is_chosen_with_the_mouse(driven: Driven):
     driven.click(700, 115)
     await driven.page.until("document.activeElement.id === 's'")
@@ -144,7 +139,6 @@ async def test_a_line_of_a_list_is_chosen_with_the_mouse(driven: Driven):
     await driven.page.until("document.getElementById('s').value === 'three'")
 
 
-@in_one_browser
 async def test_a_thing_is_dragged_and_dropped(driven: Driven):
     driven.input.mouse("down", 120, 320)
     for x in range(120, 160, 5):
@@ -157,14 +151,12 @@ async def test_a_thing_is_dragged_and_dropped(driven: Driven):
     await driven.seen("log.some(e => e.type === 'drop' && e.trusted)")
 
 
-@in_one_browser
 async def test_a_finger_is_the_main_button(driven: Driven):
     for action, x in (("start", 640), ("move", 650), ("end", 660)):
         driven.input.finger(action, x, 500)
     await driven.seen("log.some(e => e.type === 'click' && e.x === 660)")
 
 
-@in_one_browser
 async def test_every_printable_character_of_the_us_keyboard_is_typed_as_it_is(driven: Driven):
     await driven.into_the_text()
     printable = "".join(char for char in string.printable if char.isprintable())
@@ -173,7 +165,6 @@ async def test_every_printable_character_of_the_us_keyboard_is_typed_as_it_is(dr
     assert await driven.value(len(printable)) == printable
 
 
-@in_one_browser
 async def test_a_held_key_repeats_with_its_modifier_and_is_let_go_with_everything_else(driven: Driven):
     await driven.into_the_text()
     driven.input.key("down", "ShiftLeft")
@@ -190,7 +181,6 @@ async def test_a_held_key_repeats_with_its_modifier_and_is_let_go_with_everythin
     )
 
 
-@in_one_browser
 async def test_every_key_tells_the_page_its_own_code(driven: Driven):
     await driven.into_the_text()
     await driven.page.evaluate("addEventListener('keydown', e => e.preventDefault(), {capture: true})")

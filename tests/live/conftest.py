@@ -19,6 +19,10 @@ from chaser_server.display.screen import Screen
 from chaser_server.live.encoder import Encoder
 from chaser_server.live.protocol import FRAME_HEADER
 from chaser_server.live.view import Facts, LiveView
+from tests.api import Api
+from tests.conftest import served
+from tests.devtools import Page
+from tests.live.remote import Remote, inside, open_page, viewing
 from tests.screens import Painter, running_screen
 
 
@@ -215,3 +219,38 @@ async def stage() -> AsyncIterator[Stage]:
         painter.close()
         screen.close()
         encoder.close()
+
+
+# One server and one session for each module of hands: `SETTINGS` and `PROFILE` of the module say which.
+
+
+@pytest.fixture(scope="module")
+async def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Api]:
+    async with served(tmp_path_factory.mktemp("server"), getattr(request.module, "SETTINGS", {})) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+async def session(request: pytest.FixtureRequest, server: Api) -> str:
+    return str((await server.ready(profile=getattr(request.module, "PROFILE", "default")))["id"])
+
+
+@pytest.fixture(scope="module")
+async def devtools(server: Api, session: str) -> AsyncIterator[Page]:
+    async with inside(server, session) as first:  # one for all: Chromium undoes emulation when a client leaves
+        yield first
+
+
+@pytest.fixture
+async def page(devtools: Page) -> Page:
+    """The page in the session, as new."""
+    await open_page(devtools)
+    return devtools
+
+
+@pytest.fixture
+async def remote(server: Api, session: str, page: Page) -> AsyncIterator[Remote]:
+    """A person who drives that page."""
+    async with viewing(server, session) as viewer:
+        await viewer.driving()
+        yield viewer

@@ -17,9 +17,9 @@ from PIL import Image, ImageChops
 
 from chaser_server.live.protocol import FRAME_HEADER
 from tests.api import Api
-from tests.screens import Page
+from tests.devtools import Page
 
-PATIENCE_SECONDS = 10
+PATIENCE_SECONDS = 20
 LOGGING_PAGE = """<!doctype html><meta charset=utf-8><meta name=viewport content="width=device-width,minimum-scale=1">
 <style>body { margin: 0; width: 3000px; height: 5000px } body > * { position: fixed }</style>
 <textarea id=t style="left:100px;top:100px;width:300px;height:100px"></textarea>
@@ -33,6 +33,13 @@ LOGGING_PAGE = """<!doctype html><meta charset=utf-8><meta name=viewport content
       code: e.code, key: e.key, repeat: e.repeat, shift: e.shiftKey,
       touches: e.touches && [...e.touches].map(t => [t.clientX, t.clientY])}), {capture: true, passive: true});
 </script>"""
+US_KEYS = {
+    **{f"Key{letter}": letter.lower() + letter for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"},
+    **{f"Digit{plain}": plain + shifted for plain, shifted in zip("1234567890", "!@#$%^&*()", strict=True)},
+    "Space": "  ", "Backquote": "`~", "Minus": "-_", "Equal": "=+", "BracketLeft": "[{", "BracketRight": "]}",
+    "Backslash": "\\|", "Semicolon": ";:", "Quote": "'\"", "Comma": ",<", "Period": ".>", "Slash": "/?",
+}  # fmt: skip
+TEXT = "document.getElementById('t').value"
 
 
 class Remote:
@@ -159,3 +166,14 @@ async def go(page: Page, url: str) -> None:
     loaded = page.heard("Page.loadEventFired")
     await page.send("Page.navigate", url=url)
     await loaded
+
+
+async def logged(page: Page, kind: str, more: str = "true") -> list[dict[str, Any]]:
+    """The events of one kind that the page has seen, once there is one that fulfils more."""
+    await page.until(f"log.some(e => e.type === '{kind}' && {more})")
+    return [event for event in await page.evaluate("log") if event["type"] == kind]
+
+
+async def into_the_text(remote: Remote, page: Page) -> None:
+    await remote.click(200, 150)
+    await page.until("document.activeElement.id === 't'")

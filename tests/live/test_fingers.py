@@ -2,43 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
-import pytest
-import pytest_asyncio
-
 from tests.api import Api
-from tests.conftest import served
-from tests.live.remote import Remote, go, inside, open_page, viewing
-from tests.screens import Page
+from tests.devtools import Page
+from tests.live.remote import Remote, go, viewing
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def session(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[Api, str]]:
-    async with served(tmp_path_factory.mktemp("server"), {}) as api:
-        yield api, (await api.ready(profile="mobile"))["id"]
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def devtools(session: tuple[Api, str]) -> AsyncIterator[Page]:
-    async with inside(*session) as first:  # one for all: Chromium undoes emulation when a client leaves
-        yield first
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def page(devtools: Page) -> Page:
-    await open_page(devtools)
-    return devtools
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def remote(session: tuple[Api, str], page: Page) -> AsyncIterator[Remote]:
-    async with viewing(*session) as viewer:
-        await viewer.driving()
-        yield viewer
+PROFILE = "mobile"
 
 
 async def touch(remote: Remote, action: str, *points: tuple[int, int, int]) -> None:
@@ -134,8 +104,8 @@ async def test_fingers_meet_the_page_where_they_are_seen_when_it_is_zoomed(remot
     await go(page, "about:blank")
 
 
-async def test_fingers_are_lifted_when_their_viewer_leaves(session: tuple[Api, str], page: Page) -> None:
-    async with viewing(*session) as viewer:
+async def test_fingers_are_lifted_when_their_viewer_leaves(server: Api, session: str, page: Page) -> None:
+    async with viewing(server, session) as viewer:
         await viewer.driving()
         await touch(viewer, "start", (1, 50, 300))
         await touch(viewer, "start", (2, 150, 300))

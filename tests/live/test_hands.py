@@ -4,69 +4,40 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from tests.api import Api
-from tests.conftest import served
-from tests.live.remote import LOGGING_PAGE, PATIENCE_SECONDS, Remote, go, inside, open_page, viewing
-from tests.screens import Page
-
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+from tests.devtools import Page
+from tests.live.remote import (
+    LOGGING_PAGE,
+    PATIENCE_SECONDS,
+    TEXT,
+    US_KEYS,
+    Remote,
+    go,
+    into_the_text,
+    logged,
+    open_page,
+    viewing,
+)
 
 WIDTH, HEIGHT = 1280, 720
-US_KEYS = {
-    **{f"Key{letter}": letter.lower() + letter for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"},
-    **{f"Digit{plain}": plain + shifted for plain, shifted in zip("1234567890", "!@#$%^&*()", strict=True)},
-    "Space": "  ", "Backquote": "`~", "Minus": "-_", "Equal": "=+", "BracketLeft": "[{", "BracketRight": "]}",
-    "Backslash": "\\|", "Semicolon": ";:", "Quote": "'\"", "Comma": ",<", "Period": ".>", "Slash": "/?",
-}  # fmt: skip
-TEXT = "document.getElementById('t').value"
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def api(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Api]:
-    async with served(tmp_path_factory.mktemp("server"), {}) as running:
-        yield running
+@pytest.fixture
+async def remote(remote: Remote) -> Remote:
+    """The mouse rests where a test's page has nothing."""
+    await remote.mouse("move", 640, 600)
+    return remote
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def session(api: Api) -> str:
-    return str((await api.ready())["id"])
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def devtools(api: Api, session: str) -> AsyncIterator[Page]:
-    async with inside(api, session) as first:
-        yield first
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def page(devtools: Page) -> Page:
-    await open_page(devtools)
-    return devtools
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def remote(api: Api, session: str, page: Page) -> AsyncIterator[Remote]:
-    async with viewing(api, session) as viewer:
-        await viewer.driving()
-        await viewer.mouse("move", 640, 600)
-        yield viewer
-
-
-async def logged(page: Page, kind: str, more: str = "true") -> list[dict[str, Any]]:
-    """The events of one kind that the page has seen, once there is one that fulfils more."""
-    await page.until(f"log.some(e => e.type === '{kind}' && {more})")
-    return [event for event in await page.evaluate("log") if event["type"] == kind]
-
-
-async def into_the_text(remote: Remote, page: Page) -> None:
-    await remote.click(200, 150)
-    await page.until("document.activeElement.id === 't'")
+async def click_until(remote: Remote, page: Page, pixel: tuple[int, int], condition: str) -> None:
+    """Click on what lies over the page, which may be seen before it takes clicks, until that is true of the page."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not await page.evaluate(condition):
+            await remote.click(*pixel)
+            await remote.taken()
 
 
 @pytest.mark.parametrize(("x", "y"), [(0, 0), (WIDTH - 16, HEIGHT - 16), (640, 360), (333, 77)])
@@ -158,8 +129,8 @@ async def test_an_item_of_a_list_is_picked_with_the_mouse(remote: Remote, page: 
     still = await remote.still()
     await remote.click(530, 112)
     await remote.changes(still, (490, 140, 700, 260))
-    await remote.click(540, 170)  # the list lies over the page, in a window of its own
-    await page.until("document.getElementById('s').value !== 'first'")
+    # The list lies over the page, in a window of its own.
+    await click_until(remote, page, (540, 170), "document.getElementById('s').value !== 'first'")
     assert all(event["trusted"] for event in await logged(page, "change"))
 
 
@@ -203,12 +174,8 @@ async def test_a_file_is_chosen_in_the_browsers_own_dialog(remote: Remote, page:
     await remote.click(150, 310)
     await remote.changes(still, (300, 0, 1200, 700), 20_000)
     await remote.say("text", s="/etc/hosts")
-    async with asyncio.timeout(
-        PATIENCE_SECONDS
-    ):  # GTK reads the folder in its own time; until then "Open" does nothing
-        while not await page.evaluate("document.getElementById('f').files.length"):
-            await remote.click(1150, 696)
-            await remote.taken()
+    # GTK reads the folder in its own time; until then "Open" does nothing.
+    await click_until(remote, page, (1150, 696), "document.getElementById('f').files.length")
     assert await page.evaluate("document.getElementById('f').files[0].name") == "hosts"
 
 
@@ -253,8 +220,8 @@ async def test_modifiers_make_shortcuts_and_a_held_key_repeats(remote: Remote, p
     await logged(page, "keyup", "e.code === 'KeyX'")
 
 
-async def test_what_a_person_held_is_let_go_when_they_leave(api: Api, session: str, page: Page) -> None:
-    async with viewing(api, session) as remote:
+async def test_what_a_person_held_is_let_go_when_they_leave(server: Api, session: str, page: Page) -> None:
+    async with viewing(server, session) as remote:
         await remote.driving()
         await remote.mouse("down", 640, 500)
         await remote.say("key", a="down", code="ControlLeft", key="Control")
@@ -264,8 +231,10 @@ async def test_what_a_person_held_is_let_go_when_they_leave(api: Api, session: s
     await logged(page, "mouseup")
 
 
-async def test_a_watch_only_token_never_drives_even_when_nobody_else_does(api: Api, session: str, page: Page) -> None:
-    async with viewing(api, session, input=False) as watcher:
+async def test_a_watch_only_token_never_drives_even_when_nobody_else_does(
+    server: Api, session: str, page: Page
+) -> None:
+    async with viewing(server, session, input=False) as watcher:
         assert watcher.hello["control"] is False
         await watcher.say("control", a="ask")
         await watcher.click(640, 500)
@@ -273,7 +242,7 @@ async def test_a_watch_only_token_never_drives_even_when_nobody_else_does(api: A
         await watcher.say("text", s="é")
         await watcher.taken()
         assert not watcher.control.get("driving")
-        async with viewing(api, session) as driver:
+        async with viewing(server, session) as driver:
             await driver.driving()
             await driver.press("KeyB")
             await logged(page, "keydown", "e.code === 'KeyB'")
@@ -281,8 +250,8 @@ async def test_a_watch_only_token_never_drives_even_when_nobody_else_does(api: A
     assert {event["code"] for event in seen} == {"KeyB"}
 
 
-async def test_two_people_take_turns(api: Api, session: str, page: Page) -> None:
-    async with viewing(api, session) as first, viewing(api, session) as second:
+async def test_two_people_take_turns(server: Api, session: str, page: Page) -> None:
+    async with viewing(server, session) as first, viewing(server, session) as second:
         await first.driving()
         await second.press("KeyB")
         await second.say("control", a="ask")

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
-import pytest_asyncio
 
 from tests.api import Api
-from tests.conftest import served
-from tests.live.remote import LOGGING_PAGE, Remote, inside, open_page, viewing
-from tests.live.test_hands import TEXT, US_KEYS, into_the_text, logged
-from tests.screens import Page
-
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+from tests.devtools import Page
+from tests.live.remote import LOGGING_PAGE, TEXT, US_KEYS, Remote, inside, into_the_text, logged, open_page, viewing
 
 SETTINGS = {
     "browser": {"display": "headless"},
@@ -22,35 +15,11 @@ SETTINGS = {
 }
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def api(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Api]:
-    async with served(tmp_path_factory.mktemp("server"), SETTINGS) as running:
-        yield running
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def session(api: Api) -> str:
-    return str((await api.ready())["id"])
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def devtools(api: Api, session: str) -> AsyncIterator[Page]:
-    async with inside(api, session) as first:
-        yield first
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def page(devtools: Page) -> Page:
-    await open_page(devtools)
-    return devtools
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def remote(api: Api, session: str, page: Page) -> AsyncIterator[Remote]:
-    async with viewing(api, session) as viewer:
-        await viewer.driving()
-        await viewer.still()
-        yield viewer
+@pytest.fixture
+async def remote(remote: Remote) -> Remote:
+    """The first picture is there."""
+    await remote.still()
+    return remote
 
 
 async def test_hello_tells_what_this_view_cannot_do(remote: Remote) -> None:
@@ -119,17 +88,17 @@ async def test_a_window_that_comes_to_the_front_is_shown_and_driven_and_so_is_th
 
 
 async def test_without_viewers_no_picture_is_made_and_the_next_sees_the_page_as_it_is(
-    api: Api, session: str, page: Page
+    server: Api, session: str, page: Page
 ) -> None:
-    async with viewing(api, session) as first:
+    async with viewing(server, session) as first:
         await first.still()
     await page.evaluate("document.body.style.background = 'black'")
-    async with viewing(api, session) as second:
+    async with viewing(server, session) as second:
         await second.shows(lambda picture: picture.getpixel((700, 700)) < 20)
 
 
-async def test_held_keys_and_buttons_are_let_go(api: Api, session: str, page: Page) -> None:
-    async with viewing(api, session) as remote:
+async def test_held_keys_and_buttons_are_let_go(server: Api, session: str, page: Page) -> None:
+    async with viewing(server, session) as remote:
         await remote.driving()
         await remote.still()
         await remote.mouse("down", 640, 500)
@@ -139,9 +108,9 @@ async def test_held_keys_and_buttons_are_let_go(api: Api, session: str, page: Pa
     await logged(page, "mouseup")
 
 
-async def test_fingers_touch_a_phone_without_a_screen(api: Api) -> None:
-    phone = await api.ready(profile="mobile")
-    async with inside(api, phone["id"]) as page, viewing(api, phone["id"]) as remote:
+async def test_fingers_touch_a_phone_without_a_screen(server: Api) -> None:
+    phone = await server.ready(profile="mobile")
+    async with inside(server, phone["id"]) as page, viewing(server, phone["id"]) as remote:
         await open_page(page, LOGGING_PAGE)
         await remote.driving()
         await page.evaluate("document.body.style.background = 'black'")
@@ -159,4 +128,4 @@ async def test_fingers_touch_a_phone_without_a_screen(api: Api) -> None:
             ("touchmove", [[40, 310], [150, 300]]), ("touchend", [[150, 300]]), ("touchend", []),
         ]  # fmt: skip
         assert all(each["trusted"] for each in await page.evaluate("log"))
-    await api.delete(phone["id"])
+    await server.delete(phone["id"])

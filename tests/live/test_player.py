@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from aiohttp import web
 
 from chaser_server import live
@@ -18,8 +17,9 @@ from chaser_server.display.window_manager import WindowManager
 from chaser_server.live.encoder import Encoder
 from chaser_server.live.view import Facts, LiveView
 from tests import screens
+from tests.devtools import Page
 from tests.live.conftest import WebSocketEnd
-from tests.screens import Page, running_chromium, running_screen
+from tests.screens import running_chromium, running_screen
 
 STATIC = Path(live.__file__).parent.parent / "web" / "static"
 EMBEDDER = """<!doctype html><meta charset=utf-8>
@@ -70,7 +70,7 @@ class Stage:
     view: LiveView
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest.fixture(scope="module")
 async def stage() -> AsyncIterator[Stage]:
     async with AsyncExitStack() as leaving:
 
@@ -121,13 +121,10 @@ def embedder(view: LiveView) -> web.Application:
     return app
 
 
-@pytest_asyncio.fixture(autouse=True, loop_scope="module")
+@pytest.fixture(autouse=True)
 async def fresh(stage: Stage) -> None:
     await stage.session.evaluate(SESSION_PAGE)
     await stage.session.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
-
-
-pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 async def at(stage: Stage, x: int, y: int) -> tuple[int, int]:

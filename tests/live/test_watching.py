@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from playwright.async_api import async_playwright
+from playwright.async_api import Playwright
 
 from chaser_server import web as web_room
 from tests.api import Api
@@ -24,32 +24,33 @@ NOTING = """window.noted = [];
 
 
 @pytest.mark.parametrize("display", ["xvfb", "headless"])
-async def test_a_page_and_its_client_notice_nothing_of_viewers(serve: Serve, display: str) -> None:
+async def test_a_page_and_its_client_notice_nothing_of_viewers(
+    serve: Serve, display: str, playwright: Playwright
+) -> None:
     api = await serve(browser={"display": display})
     session = await api.ready()
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.connect_over_cdp(session["cdp_url"])
-        page = browser.contexts[0].pages[0]
-        await page.set_content("<body style='height:3000px'><h1>A page</h1>")
-        before = await page.evaluate(SEEN)
-        await page.evaluate(NOTING)
-        async with viewing(api, session["id"], input=False) as watcher, viewing(api, session["id"]) as driver:
-            for viewer in (watcher, driver):
-                await viewer.still()
-            assert await page.evaluate(SEEN) == before
-            await page.evaluate("document.body.style.background = 'black'")
-            await watcher.shows(lambda picture: picture.getpixel((900, 600)) < 20)
-            assert await page.evaluate("noted") == []
-            second = await browser.contexts[0].new_page()
-            await second.goto("data:text/html,<title>two</title>")
-            assert await second.title() == "two"
-            await second.close()
-            await page.bring_to_front()
-            await page.evaluate("noted.length = 0")
+    browser = await playwright.chromium.connect_over_cdp(session["cdp_url"])
+    page = browser.contexts[0].pages[0]
+    await page.set_content("<body style='height:3000px'><h1>A page</h1>")
+    before = await page.evaluate(SEEN)
+    await page.evaluate(NOTING)
+    async with viewing(api, session["id"], input=False) as watcher, viewing(api, session["id"]) as driver:
+        for viewer in (watcher, driver):
+            await viewer.still()
         assert await page.evaluate(SEEN) == before
+        await page.evaluate("document.body.style.background = 'black'")
+        await watcher.shows(lambda picture: picture.getpixel((900, 600)) < 20)
         assert await page.evaluate("noted") == []
-        assert await page.title() == ""
-        await browser.close()
+        second = await browser.contexts[0].new_page()
+        await second.goto("data:text/html,<title>two</title>")
+        assert await second.title() == "two"
+        await second.close()
+        await page.bring_to_front()
+        await page.evaluate("noted.length = 0")
+    assert await page.evaluate(SEEN) == before
+    assert await page.evaluate("noted") == []
+    assert await page.title() == ""
+    await browser.close()
     assert (await api.get(session["id"]))["status"] == "ready"
 
 
@@ -138,13 +139,13 @@ async def embedder() -> AsyncIterator[tuple[str, dict[str, str]]]:
 
 
 async def test_a_person_uses_a_session_through_the_player_in_their_own_browser(
-    serve: Serve, embedder: tuple[str, dict[str, str]]
+    serve: Serve, embedder: tuple[str, dict[str, str]], playwright: Playwright
 ) -> None:
     url, token = embedder
     api = await serve(server={"allowed_origins": [url]})
     session = await api.ready()
     token |= (await api.ask("POST", f"/v1/sessions/{session['id']}/preview-token", json={})).json
-    async with inside(api, session["id"]) as page, async_playwright() as playwright:
+    async with inside(api, session["id"]) as page:
         await open_page(page)
         browser = await playwright.chromium.launch(executable_path="/usr/lib/chromium/chromium", args=["--no-sandbox"])
         far = await browser.new_page(viewport={"width": 1280, "height": 720})

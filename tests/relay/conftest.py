@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
 import uvloop
 from relay_peers import Browser, Door
 
@@ -15,13 +14,13 @@ def pytest_asyncio_loop_factories() -> dict[str, object]:
     return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
 
-@pytest_asyncio.fixture
+@pytest.fixture
 async def browser() -> AsyncIterator[Browser]:
     async with Browser() as peer:
         yield peer
 
 
-@pytest_asyncio.fixture
+@pytest.fixture
 async def door(browser: Browser) -> AsyncIterator[Door]:
     async with Door(browser.dial) as server:
         yield server

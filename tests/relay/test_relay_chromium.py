@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Iterator
 
 import aiohttp
 import pytest
-import pytest_asyncio
 from playwright.async_api import async_playwright
 from relay_peers import Door
 
@@ -26,14 +25,14 @@ def devtools() -> Iterator[int]:
         yield port
 
 
-@pytest_asyncio.fixture
+@pytest.fixture
 async def chromium_door(devtools: int) -> AsyncIterator[Door]:
     async with Door(lambda: socket.create_connection(("127.0.0.1", devtools))) as door:
         door.path = browser_path(devtools)
         yield door
 
 
-@pytest_asyncio.fixture
+@pytest.fixture
 async def http() -> AsyncIterator[aiohttp.ClientSession]:
     async with aiohttp.ClientSession() as session:
         yield session

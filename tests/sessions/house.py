@@ -8,6 +8,8 @@ from typing import Any
 from chaser_server.config import LimitsConfig
 from chaser_server.model import Session, SessionSpec, Status, Workspace
 from chaser_server.sessions.bookkeeper import Bookkeeper
+from chaser_server.sessions.lives import Lives
+from chaser_server.sessions.places import Places
 from chaser_server.sessions.reaper import Reaper
 from chaser_server.sessions.running import RunningSession
 from chaser_server.sessions.service import SessionService
@@ -20,13 +22,14 @@ from tests.substrates import FakeSubstrate
 
 
 class House:
-    """A `SessionService` on a real database, driven without its clock."""
+    """`Places`, `Lives` and their `SessionService` on a real database, driven without their clock."""
 
     def __init__(self, database: Database, workspace: Workspace) -> None:
         self.database = database
         self.workspace = workspace
         self.store = SessionStore(database)
         self.substrate: Any = None
+        self.lives: Lives
         self.service: SessionService
         self.reaper: Reaper
         self.bookkeeper: Bookkeeper
@@ -40,21 +43,22 @@ class House:
     def furnish(self, substrate: FakeSubstrate, *, idle_seconds: float = 300, **limits: int) -> None:
         """Build the session room on this substrate."""
         self.substrate = substrate
-        self.service = SessionService(
+        places = Places(
             store=self.store,
-            audit=AuditLog(self.database),
             substrate=substrate,
             rehearsal=RehearsalSubstrate(substrate.profiles),
             limits=LimitsConfig(**limits),
         )
-        self.reaper = Reaper(service=self.service, idle_seconds=idle_seconds)
-        self.bookkeeper = Bookkeeper(service=self.service, store=self.store)
+        self.lives = Lives(store=self.store, audit=AuditLog(self.database), places=places)
+        self.service = SessionService(store=self.store, places=places, lives=self.lives)
+        self.reaper = Reaper(places=places, lives=self.lives, idle_seconds=idle_seconds)
+        self.bookkeeper = Bookkeeper(places=places, lives=self.lives, store=self.store)
 
     async def close(self) -> None:
         for running in self.service.running:
             assert running.life is not None
             running.life.cancel()
-        await self.service.settle()
+        await self.lives.settle()
         await self.database.close()
 
     async def create(self, ttl_seconds: int = 60, profile: str = "default") -> RunningSession:
@@ -77,7 +81,7 @@ class House:
         """Wait for the end of a session that ends by itself; its stored record."""
         assert running.life is not None
         await running.life
-        await self.service.settle()
+        await self.lives.settle()
         return await self.stored(running)
 
     async def stored(self, running: RunningSession) -> Session:

@@ -26,14 +26,14 @@ async def test_a_delete_takes_effect_and_is_stored_when_there_is_room_again(
     house: House, caplog: pytest.LogCaptureFixture
 ) -> None:
     running = await house.ready()
-    await house.service.settle()
+    await house.lives.settle()
     await house.fill_disk()
     await house.delete(running)
     seen = await house.service.get(house.workspace.id, running.record.id)
     assert (seen.status, seen.ended_reason) == (Status.CLOSED, EndedReason.CLIENT_DELETE)
     with pytest.raises(SessionNotOpen):
         await house.delete(running)
-    await house.service.settle()
+    await house.lives.settle()
     assert house.substrate.living == []
     assert "changes of sessions wait for the disk" in caplog.text
     assert (await house.stored(running)).status is Status.READY
@@ -55,7 +55,7 @@ async def test_a_browser_that_comes_up_meanwhile_is_used_and_watched(house: Hous
     await running.life
     assert running.record.ended_reason is EndedReason.SUBSTRATE_DOWN
     await house.make_room()
-    await house.service.settle()
+    await house.lives.settle()
     kinds = [event.kind for event in await house.store.events(running.record.id)]
     assert kinds == ["created", "ready", "ended"]
 
@@ -66,32 +66,32 @@ async def test_a_failed_launch_is_kept_too(house: House) -> None:
     await house.fill_disk()
     assert (await house.over(running)).status is Status.CREATING
     await house.make_room()
-    await house.service.catch_up()
+    await house.lives.catch_up()
     assert (await house.stored(running)).status is Status.ERROR
 
 
 async def test_what_waits_is_written_in_the_order_it_happened(house: House) -> None:
     running = await house.ready()
-    await house.service.settle()
+    await house.lives.settle()
     await house.fill_disk()
     for number in range(3):
-        house.service.note(running, f"note {number}", {})
+        house.lives.note(running, f"note {number}", {})
         await asyncio.sleep(0)
     await house.delete(running)
     await house.make_room()
-    await house.service.settle()
+    await house.lives.settle()
     kinds = [event.kind for event in await house.store.events(running.record.id)]
     assert kinds[-4:] == ["note 0", "note 1", "note 2", "ended"]
 
 
 async def test_a_drain_comes_to_its_end(house: House) -> None:
     running = await house.ready()
-    await house.service.settle()
+    await house.lives.settle()
     await house.fill_disk()
-    await asyncio.wait_for(house.service.drain(), 5)
+    await asyncio.wait_for(house.lives.drain(), 5)
     assert house.substrate.living == []
     await house.make_room()
-    await house.service.catch_up()
+    await house.lives.catch_up()
     assert (await house.stored(running)).ended_reason is EndedReason.ABANDONED_ORPHAN
 
 
@@ -105,8 +105,8 @@ async def test_an_end_is_summed_once_though_its_audit_has_to_wait(
     with monkeypatch.context() as patched:
         patched.setattr(AuditLog, "append", full)
         await house.delete(running)
-        await house.service.settle()
-    await house.service.settle()
+        await house.lives.settle()
+    await house.lives.settle()
     assert await house.ends(running) == [{"reason": "client_delete"}]
     assert [row.sessions for row in await UsageStore(house.database).since(house.workspace.id, "2000-01-01")] == [1]
     assert [event.kind for event in await AuditLog(house.database).latest(house.workspace.id, 9)] == ["session_ended"]

@@ -54,7 +54,7 @@ async def test_a_shutdown_between_a_place_and_its_session_leaves_no_row(house: H
     deleting = asyncio.create_task(house.delete(full))
     while house.service.waiting:
         await asyncio.sleep(0)
-    draining = asyncio.create_task(house.service.drain())
+    draining = asyncio.create_task(house.lives.drain())
     running = await waiting
     await draining
     with pytest.raises(SubstrateUnavailable):

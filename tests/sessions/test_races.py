@@ -37,11 +37,11 @@ async def die(house: House, running: RunningSession) -> None:
 
 
 async def expire(house: House, running: RunningSession) -> None:
-    await house.service.end(running, EndedReason.TTL_EXPIRED)
+    await house.lives.end(running, EndedReason.TTL_EXPIRED)
 
 
 async def drain(house: House, running: RunningSession) -> None:
-    await house.service.drain()
+    await house.lives.drain()
 
 
 Blow = Callable[[House, RunningSession], Awaitable[None]]
@@ -65,7 +65,7 @@ async def test_whatever_comes_together_a_session_ends_once_and_nothing_is_left(
         house.substrate.go.set()
         await asyncio.gather(*tasks)
         await expire(house, running)
-        await house.service.settle()
+        await house.lives.settle()
         assert (await house.stored(running)).status in TERMINAL
         assert len(await house.ends(running)) == 1, blows
         assert house.substrate.living == [], blows

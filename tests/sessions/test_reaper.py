@@ -37,7 +37,7 @@ async def test_a_session_that_does_not_come_up_expires_too(house: House) -> None
     age(running, 60)
     await house.reaper.reap()
     assert (await house.stored(running)).ended_reason is EndedReason.TTL_EXPIRED
-    await house.service.settle()
+    await house.lives.settle()
     assert house.substrate.abandoned == 1
 
 

@@ -15,7 +15,7 @@ from chaser_server.errors import (
     SubstrateUnavailable,
 )
 from chaser_server.model import EndedReason, Status
-from chaser_server.sessions.service import MAX_NOTES
+from chaser_server.sessions.lives import MAX_NOTES
 from tests.sessions.house import House
 from tests.substrates import (
     BrokenSubstrate,
@@ -46,7 +46,7 @@ async def test_a_session_is_on_disk_before_its_browser_is_up(house: House) -> No
 
 async def test_a_ready_session_is_stored_with_its_device(house: House) -> None:
     running = await house.ready()
-    await house.service.settle()
+    await house.lives.settle()
     stored = await house.stored(running)
     assert (stored.status, stored.device) == (Status.READY, "Linux - Chrome 156 (Desktop)")
     assert stored.ready_at == running.record.ready_at
@@ -57,14 +57,14 @@ async def test_a_deleted_session_is_closed_on_disk_and_its_browser_gone(house: H
     await house.delete(running)
     stored = await house.stored(running)
     assert (stored.status, stored.ended_reason) == (Status.CLOSED, EndedReason.CLIENT_DELETE)
-    await house.service.settle()
+    await house.lives.settle()
     assert house.substrate.living == []
 
 
 async def test_a_timeline_ends_with_a_word_when_it_is_full_but_the_end_is_told(house: House) -> None:
     running = await house.ready()
     for number in range(MAX_NOTES + 10):
-        house.service.note(running, "client_connected", {"number": number})
+        house.lives.note(running, "client_connected", {"number": number})
     await house.delete(running)
     kinds = [event.kind for event in await house.service.events(house.workspace.id, running.record.id)]
     assert kinds.count("timeline_full") == 1
@@ -85,7 +85,7 @@ async def test_deleting_while_creating_stops_the_launch(house: House) -> None:
     await house.substrate.launching.wait()
     await house.delete(running)
     assert (await house.stored(running)).ended_reason is EndedReason.CLIENT_DELETE
-    await house.service.settle()
+    await house.lives.settle()
     assert house.substrate.abandoned == 1
     assert house.substrate.browsers == []
 
@@ -93,7 +93,7 @@ async def test_deleting_while_creating_stops_the_launch(house: House) -> None:
 async def test_deleting_at_once_leaves_nothing_either(house: House) -> None:
     house.furnish(SlowSubstrate())
     await house.delete(await house.create())
-    await house.service.settle()
+    await house.lives.settle()
     assert house.substrate.browsers == []
 
 
@@ -103,7 +103,7 @@ async def test_a_browser_that_comes_in_spite_of_a_delete_is_taken_away(house: Ho
     await house.substrate.launching.wait()
     await house.delete(running)
     house.substrate.go.set()
-    await house.service.settle()
+    await house.lives.settle()
     (browser,) = house.substrate.browsers
     assert browser.closed
     assert running.record.status is Status.CLOSED
@@ -218,7 +218,7 @@ async def test_the_machines_own_limit_counts_browsers_that_still_die(house: Hous
     with pytest.raises(ConcurrencyLimit):
         await house.create()
     house.substrate.let_die.set()
-    await house.service.settle()
+    await house.lives.settle()
     await house.ready()
 
 
@@ -297,7 +297,7 @@ async def test_draining_ends_everything_and_takes_nothing_more(house: House) -> 
     await up.settled.wait()
     house.substrate.go.clear()
     coming = await house.create()
-    await house.service.drain()
+    await house.lives.drain()
     for running in (up, coming):
         assert (await house.stored(running)).ended_reason is EndedReason.ABANDONED_ORPHAN
         assert len(await house.ends(running)) == 1
@@ -310,15 +310,15 @@ async def test_draining_ends_everything_and_takes_nothing_more(house: House) -> 
 async def test_what_an_earlier_life_left_open_is_closed_as_orphan(house: House) -> None:
     left = [await house.ready(), await house.create()]
     await asyncio.gather(*(running.settled.wait() for running in left))
-    await house.service.settle()
+    await house.lives.settle()
     lives = [running.life for running in left]
     before = house.substrate
     house.furnish(SlowSubstrate())
-    assert await house.service.recover() == 2
+    assert await house.lives.recover() == 2
     for running in left:
         stored = await house.stored(running)
         assert (stored.status, stored.ended_reason) == (Status.CLOSED, EndedReason.ABANDONED_ORPHAN)
-    assert await house.service.recover() == 0
+    assert await house.lives.recover() == 0
     for life in lives:
         assert life is not None
         life.cancel()
@@ -334,5 +334,5 @@ async def test_bytes_are_live_in_a_get_and_final_on_disk(house: House) -> None:
     await house.delete(running)
     browser.egress.up += 7  # the last of it, while the browser dies
     house.substrate.let_die.set()
-    await house.service.settle()
+    await house.lives.settle()
     assert (await house.stored(running)).bytes["egress"].up == 77

@@ -24,11 +24,11 @@ async def test_bytes_that_come_after_the_end_are_added_once(house: House, reason
     running = await house.ready()
     running.egress.up, running.egress.down = 10, 20
     open_still = running.record
-    await house.service.end(running, reason)
+    await house.lives.end(running, reason)
     running.egress.up, running.egress.down = 25, 35
     for record in (running.record, running.record, open_still):
         await house.store.save_counts([record])
-    await house.service.settle()
+    await house.lives.settle()
     assert await sums(house) == (1, 25, 35, charged)
 
 
@@ -39,7 +39,7 @@ async def test_a_disk_that_was_full_at_the_end_loses_and_doubles_nothing(house: 
     await house.delete(running)
     assert [session.id for session in house.service.unsettled] == [running.record.id]
     await house.make_room()
-    await house.service.settle()
+    await house.lives.settle()
     assert house.service.unsettled == []
     assert await sums(house) == (1, 10, 0, 10)
     assert len(await house.ends(running)) == 1

@@ -186,3 +186,16 @@ async def test_a_database_that_somebody_writes_to_cannot_be_shrunk_and_stays_who
             await database.vacuum()
     await other.close()
     await database.vacuum()
+
+
+async def test_a_database_that_somebody_still_reads_as_it_was_is_not_said_to_be_shrunk(
+    database: Database, tmp_path: Path
+) -> None:
+    other = await Database.open(tmp_path / "chaser.db")
+    await database._writer.execute_fetchall("PRAGMA busy_timeout = 1")
+    await other._reader.execute_fetchall("BEGIN")
+    await other.rows("SELECT count(*) FROM workspaces")
+    with pytest.raises(StorageFailed, match="too busy to be shrunk now"):
+        await database.vacuum()
+    await other.close()
+    await database.vacuum()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import async_playwright
+from playwright.async_api import Playwright
 
 from chaser_server.app import Server, serving
 from chaser_server.config import parse
@@ -45,32 +45,34 @@ async def pooled(tmp_path: Path) -> AsyncIterator[Pooled]:
     await until(lambda: not any("doorman" in each.command for each in descendants(os.getpid())), "nothing is left")
 
 
-async def test_each_session_gets_a_browser_of_its_own_that_nobody_has_used(pooled: Pooled, site: Site) -> None:
+async def test_each_session_gets_a_browser_of_its_own_that_nobody_has_used(
+    pooled: Pooled, site: Site, playwright: Playwright
+) -> None:
     seen, pids = [], set()
-    async with async_playwright() as playwright:
-        for _ in range(2):
-            session = await pooled.api.ready()
-            pids.add(await pooled.pid(session["id"]))
-            browser = await playwright.chromium.connect_over_cdp(session["cdp_url"])
-            page = browser.contexts[0].pages[0]
-            await page.goto(site.url)
-            seen.append(await page.evaluate("[document.cookie, localStorage.length, history.length]"))
-            await page.evaluate("document.cookie = 'a=1; max-age=999'; localStorage.b = 2")
-            await browser.close()
-            await pooled.full()
+    for _ in range(2):
+        session = await pooled.api.ready()
+        pids.add(await pooled.pid(session["id"]))
+        browser = await playwright.chromium.connect_over_cdp(session["cdp_url"])
+        page = browser.contexts[0].pages[0]
+        await page.goto(site.url)
+        seen.append(await page.evaluate("[document.cookie, localStorage.length, history.length]"))
+        await page.evaluate("document.cookie = 'a=1; max-age=999'; localStorage.b = 2")
+        await browser.close()
+        await pooled.full()
     assert seen == [["", 0, seen[0][2]]] * 2
     assert len(pids) == 2
     assert (pooled.server.pool.taken, pooled.server.pool.cold) == (2, 0)
 
 
-async def test_a_pooled_browser_is_counted_from_the_moment_it_is_taken(pooled: Pooled, site: Site) -> None:
+async def test_a_pooled_browser_is_counted_from_the_moment_it_is_taken(
+    pooled: Pooled, site: Site, playwright: Playwright
+) -> None:
     session = await pooled.api.ready()
     (running,) = pooled.server.service.running
     assert (running.egress.up, running.egress.down) == (0, 0)
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.connect_over_cdp(session["cdp_url"])
-        await browser.contexts[0].pages[0].goto(site.url)
-        await browser.close()
+    browser = await playwright.chromium.connect_over_cdp(session["cdp_url"])
+    await browser.contexts[0].pages[0].goto(site.url)
+    await browser.close()
     assert running.egress.down > 0
     assert running.browser is not None
     assert {row.host for row in running.browser.ledger()} == {"localhost"}

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, Playwright
 
 from tests.egress.upstreams import certificate
 from tests.ways.origin import CountingSite
@@ -32,12 +32,13 @@ def tls(tmp_path: Path) -> ssl.SSLContext:
 
 
 @pytest.fixture
-async def connect() -> AsyncIterator[Connect]:
-    """Connect Playwright to a session: `browser = await connect(session)`."""
+async def connect(playwright: Playwright) -> AsyncIterator[Connect]:
+    """Connect Playwright to a session, for as long as the test takes: `browser = await connect(session)`."""
     async with AsyncExitStack() as stack:
-        playwright = await stack.enter_async_context(async_playwright())
 
         async def to(session: dict[str, object]) -> Browser:
-            return await playwright.chromium.connect_over_cdp(str(session["cdp_url"]))
+            browser = await playwright.chromium.connect_over_cdp(str(session["cdp_url"]))
+            stack.push_async_callback(browser.close)
+            return browser
 
         yield to

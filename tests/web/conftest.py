@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.async_api import Browser, Playwright
 
 from chaser_server import app
+from chaser_server.chromium.find import find_chromium
 from tests.api import Answer, Api
 from tests.conftest import served
 from tests.contract import CONTRACT
@@ -15,6 +17,8 @@ from tests.sessions.conftest import house
 from tests.substrates import FakeSubstrate
 
 __all__ = ["house"]
+
+QUIET = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic"]
 
 ServeFake = Callable[..., Awaitable[Api]]
 
@@ -50,6 +54,21 @@ async def substrate() -> FakeSubstrate:
 async def fake_api(serve_fake: ServeFake, substrate: FakeSubstrate) -> Api:
     """A whole server with fake browsers that behave."""
     return await serve_fake(substrate)
+
+
+@pytest.fixture(scope="module")
+async def chromium(playwright: Playwright) -> AsyncIterator[Browser]:
+    browser = await playwright.chromium.launch(executable_path=str(find_chromium().path), args=QUIET)
+    yield browser
+    await browser.close()
+
+
+@pytest.fixture
+async def viewer(chromium: Browser) -> AsyncIterator[Browser]:
+    """The browser of a person at the dashboard; their pages are closed when the test ends."""
+    yield chromium
+    for context in chromium.contexts:
+        await context.close()
 
 
 @pytest.fixture(autouse=True)

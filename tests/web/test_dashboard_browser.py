@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from playwright.async_api import Browser, Page, Playwright, ViewportSize, expect
 
-import pytest
-from playwright.async_api import Browser, Page, Playwright, ViewportSize, async_playwright, expect
-
-from chaser_server.chromium.find import find_chromium
 from tests.api import Api
 from tests.conftest import Serve
 from tests.site import Site
@@ -17,7 +13,6 @@ from tests.web.test_dashboard import link
 
 DESKTOP: ViewportSize = {"width": 1280, "height": 800}
 PHONE: ViewportSize = {"width": 390, "height": 844}
-QUIET = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic"]
 INSIDE = """() => {
   document.body.outerHTML = `<body style="margin:0"><textarea style="position:fixed;left:200px;top:150px;width:400px;
     height:200px"></textarea></body>`;
@@ -25,19 +20,6 @@ INSIDE = """() => {
   for (const type of ["click", "keydown"]) addEventListener(type, e => log.push({type, key: e.key, x: e.clientX,
     y: e.clientY, trusted: e.isTrusted, on: e.target.tagName}), true);
 }"""
-
-
-@pytest.fixture
-async def playwright() -> AsyncIterator[Playwright]:
-    async with async_playwright() as running:
-        yield running
-
-
-@pytest.fixture
-async def viewer(playwright: Playwright) -> AsyncIterator[Browser]:
-    browser = await playwright.chromium.launch(executable_path=str(find_chromium("").path), args=QUIET)
-    yield browser
-    await browser.close()
 
 
 async def sit_down(viewer: Browser, api: Api, viewport: ViewportSize = DESKTOP) -> tuple[Page, list[str]]:

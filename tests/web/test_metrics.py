@@ -82,12 +82,12 @@ async def test_bytes_stay_counted_when_their_session_has_ended(house: House) -> 
     seen = [read(metrics)]
     await house.delete(first)
     seen.append(read(metrics))
-    await house.service.settle()
+    await house.lives.settle()
     second.cdp.close_part(part)
     second.egress.down = 50
     seen.append(read(metrics))
     await house.delete(second)
-    await house.service.settle()
+    await house.lives.settle()
     seen.append(read(metrics))
     down = [numbers["chaser_bytes_total", ("egress", "down")] for numbers in seen]
     assert down == [200, 200, 250, 250]

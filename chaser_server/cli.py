@@ -21,6 +21,7 @@ _FORCED_EXIT = 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status. Errors meant for a person are printed without a traceback."""
+    os.environ.setdefault("PATH", os.defpath)  # for what looks programs up, when whoever started us gave none
     options = _parser().parse_args(_with_command(sys.argv[1:] if arguments is None else arguments))
     try:
         if options.command == "setup":

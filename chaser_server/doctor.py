@@ -93,7 +93,10 @@ async def examine(
         checks += [_system_python(), *await _bubblewrap(bwrap, person)]
     if listen is not None:
         checks.append(await _listen(*listen))
-    checks += [_data_dir(data_dir), _disk(data_dir), *_shared_memory(), _file_descriptors(), _fonts(FONT_FOLDERS)]
+    checks += [_data_dir(data_dir), _disk(data_dir)]
+    if not boxed:
+        checks += _shared_memory()  # each sandbox has its own
+    checks += [_file_descriptors(), _fonts(FONT_FOLDERS)]
     return checks
 
 
@@ -200,13 +203,13 @@ async def _bubblewrap(bwrap: str, person: Person | None) -> list[Check]:
 
 
 def bubblewrap_trial(bwrap: str) -> list[str]:
-    """Return the argv of a sandbox like a session's that only makes one more user namespace, as Chromium's own
-    sandbox will, and ends with status 0 if all of it was allowed."""
+    """Return the argv of a sandbox like a session's that only makes one more user namespace and changes its root
+    there, as Chromium's own sandbox will, and ends with status 0 if all of it was allowed."""
     return [
         bwrap, "--unshare-all", "--unshare-user", "--uid", "1000", "--gid", "1000", "--die-with-parent",
-        "--new-session", "--ro-bind", "/usr", "/usr", "--symlink", "usr/bin", "/bin", "--symlink", "usr/lib", "/lib",
-        "--symlink", "usr/lib64", "/lib64", "--proc", "/proc", "--dev", "/dev", "--size", "1048576", "--tmpfs", "/tmp",
-        "/usr/bin/unshare", "--user", "/usr/bin/true",
+        "--new-session", "--hostname", "chaser", "--ro-bind", "/usr", "/usr", "--symlink", "usr/bin", "/bin",
+        "--symlink", "usr/lib", "/lib", "--symlink", "usr/lib64", "/lib64", "--proc", "/proc", "--dev", "/dev",
+        "--size", "1048576", "--tmpfs", "/tmp", "/usr/bin/unshare", "--user", "--root=/", "/usr/bin/true",
     ]  # fmt: skip
 
 

@@ -67,15 +67,16 @@ MASKED_PROC = Obstacle(
     "the container hides parts of /proc, so no new /proc can be mounted",
     "docker run --security-opt systempaths=unconfined --security-opt seccomp=unconfined"
     " --security-opt apparmor=unconfined …\n"
-    "podman run --security-opt unmask=ALL …    kubernetes: securityContext.procMount: Unmasked",
+    "podman run --security-opt unmask=ALL --security-opt seccomp=unconfined …\n"
+    "kubernetes: securityContext.procMount: Unmasked",
 )
 CONTAINER_SECCOMP = Obstacle(
-    "the container's seccomp or AppArmor profile forbids new namespaces",
+    "a seccomp or AppArmor profile, of a container or a service, forbids what a sandbox is made of",
     "docker run --security-opt seccomp=unconfined --security-opt apparmor=unconfined"
     " --security-opt systempaths=unconfined …\n"
-    "(better: a copy of Docker's profile that allows clone, clone3, unshare, mount, umount2, pivot_root and setns)\n"
     "podman run --security-opt seccomp=unconfined --security-opt unmask=ALL …\n"
-    "kubernetes: securityContext.seccompProfile.type: Unconfined",
+    "kubernetes: securityContext.seccompProfile.type: Unconfined\n"
+    "docs/deploy.md has a narrower profile than unconfined, and what a systemd unit must allow",
 )
 NO_KERNEL_SUPPORT = Obstacle(
     "this kernel was built without user namespaces",

@@ -34,6 +34,14 @@ def shell(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytes
     return Shell(tmp_path / "data", capsys)
 
 
+def test_a_server_started_with_an_empty_environment_finds_its_programs(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PATH")
+    status, table, _ = shell("doctor", "--listen", "127.0.0.1:0")
+    assert status == 0, table
+
+
 def test_a_created_key_is_printed_alone_and_listed_without_its_secret(shell: Shell) -> None:
     status, secret, _ = shell("keys", "create", "ci")
     assert status == 0

@@ -135,6 +135,7 @@ async def test_on_a_public_bind_the_hosts_loopback_is_not_open_to_sessions(
     serve: Serve, watched: Watched, playwright: Playwright
 ) -> None:
     api = await serve(server={"listen": "0.0.0.0:0"})
+    assert api.url.startswith("http://127.0.0.1:")  # what is printed to paste: 0.0.0.0 is no address to go to
     session = await api.ready()
     async with driving(playwright, session) as (browser,):
         for host in ("127.0.0.1", "localhost", "0.0.0.0", "[::1]", "[::ffff:127.0.0.1]", "2130706433"):

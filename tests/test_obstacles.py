@@ -16,6 +16,8 @@ REFUSED = (
 ENOSPC = "bwrap: Creating new namespace failed: nesting depth or /proc/sys/user/max_*_namespaces exceeded (ENOSPC)"
 PROC = "bwrap: Can't mount proc on /newroot/proc: Operation not permitted"
 NESTED = "unshare: unshare failed: Operation not permitted"
+HOSTNAME = "bwrap: Can't set hostname to chaser: Operation not permitted"
+CHANGED_ROOT = "unshare: cannot change root directory to '/': Operation not permitted"
 
 TABLE = [
     (Facts(UID_MAP, apparmor_restricts=1), obstacles.UBUNTU_APPARMOR),
@@ -27,6 +29,8 @@ TABLE = [
     (Facts(ENOSPC, max_user_namespaces=96365), obstacles.EXHAUSTED),
     (Facts(REFUSED, userns_clone=1, seccomp=True), obstacles.CONTAINER_SECCOMP),
     (Facts("bwrap: Failed to make / slave: Permission denied", container="docker"), obstacles.CONTAINER_SECCOMP),
+    (Facts(HOSTNAME, seccomp=True, container="podman"), obstacles.CONTAINER_SECCOMP),
+    (Facts(CHANGED_ROOT, seccomp=True, container="podman"), obstacles.CONTAINER_SECCOMP),
     (Facts(PROC, container="docker"), obstacles.MASKED_PROC),
     (Facts(PROC, seccomp=True, container="podman", apparmor_restricts=1), obstacles.MASKED_PROC),
     (Facts("bwrap: Unknown option --size"), obstacles.TOO_OLD),

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from chaser_server.doctor import bubblewrap_trial
 from chaser_server.sandbox.bubblewrap import HOME, Descriptors, bwrap_argv, drop_privileges_argv
 
 
@@ -51,6 +52,14 @@ def test_a_sandbox_is_built_with(words: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("word", ["--share-net", "--bind", "--dev-bind", "--bind-try", "--cap-add", "--as-pid-1"])
 def test_a_sandbox_is_never_built_with(word: str) -> None:
     assert word not in argv(read_only=["/opt/chromium"])
+
+
+def test_the_doctors_trial_asks_the_kernel_for_the_same_things() -> None:
+    session = {word for word in argv() if word.startswith("--")}
+    trial = {word for word in bubblewrap_trial("bwrap") if word.startswith("--")}
+    needs_no_leave = {"--", "--chdir", "--clearenv", "--file", "--info-fd", "--perms", "--setenv"}
+    more_of_the_same = {"--ro-bind-try", "--remount-ro"}
+    assert session - trial == needs_no_leave | more_of_the_same
 
 
 @pytest.mark.parametrize("path", ["/", "/etc", "/home", "/root", "/var", "/run", "/tmp", "/proc", "/sys", "/dev"])

@@ -6,8 +6,7 @@ label holds a session, an address or anything else that a stranger could make mo
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import accumulate
 from typing import Any, Protocol
 
@@ -24,6 +23,7 @@ from chaser_server.model import EndedReason
 from chaser_server.relay.tunnel import Relay
 from chaser_server.sessions.service import SessionService
 from chaser_server.web.counts import Counts
+from chaser_server.web.outside import is_local
 
 _EVICTIONS = (EndedReason.IDLE_EXPIRED, EndedReason.TTL_EXPIRED)
 _FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host")
@@ -67,7 +67,7 @@ class Metrics(Collector):
         pool: PoolCounts,
     ) -> None:
         self._require_key = config.metrics.require_key
-        self._is_private = _is_private(config)
+        self._is_private = config.server.is_private
         self._service = service
         self._counts = counts
         self._refusals = refusals
@@ -78,11 +78,12 @@ class Metrics(Collector):
         for collector in (self, ProcessCollector(registry=None), PlatformCollector(registry=None)):
             self._registry.register(collector)
 
-    def needs_key(self, headers: Container[str]) -> bool:
+    def needs_key(self, headers: Mapping[str, str]) -> bool:
         """Whether a request with these headers must come with a key."""
         if self._require_key != "auto":
             return self._require_key == "always"
-        return not self._is_private or any(header in headers for header in _FORWARDED)
+        is_from_here = self._is_private and is_local(headers.get("Host", "localhost"))
+        return not is_from_here or any(header in headers for header in _FORWARDED)
 
     def render(self, accept: str, workspaces: Mapping[str, str]) -> tuple[bytes, str]:
         """All numbers as they are now, and their content type; `workspaces` are the names behind the ids."""
@@ -175,17 +176,6 @@ def _pool(pool: PoolCounts) -> Iterator[Family]:
     launches = {("taken",): pool.taken, ("hastened",): pool.hastened, ("cold",): pool.cold}
     yield _gauge("chaser_pool_ready", "Browsers that stand ready.", [], {(): pool.ready})
     yield _count("chaser_pool_launches", "Launches, by where their browser came from.", ["source"], launches)
-
-
-def _is_private(config: Config) -> bool:
-    """Whether only this machine can reach the server, as far as the settings tell."""
-    if config.server.public_url or config.server.trusted_proxies:
-        return False
-    host, _ = config.server.address
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _by_one(numbers: Mapping[str, int]) -> Samples:

@@ -128,11 +128,7 @@ def build_application(
     application[SIGNER] = signer
     application[USED_LINKS] = UsedLinks()
     application[DOORKEEPER] = Doorkeeper(workspaces)
-    outside = application[OUTSIDE] = Outside(
-        public_url=config.server.public_url,
-        trusted_proxies=config.server.trusted_proxies,
-        allowed_origins=config.server.allowed_origins,
-    )
+    outside = application[OUTSIDE] = Outside(config.server)
     application[PAGES] = Pages(outside)
     application[ASSETS] = Assets()
     counts = application[COUNTS] = Counts()

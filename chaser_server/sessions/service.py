@@ -69,7 +69,7 @@ class SessionService:
         self._places = Places(store=store, substrate=substrate, rehearsal=rehearsal, limits=limits)
         self._running = self._places.taken
         self._burials: set[asyncio.Task[None]] = set()
-        self._writes: set[asyncio.Task[None]] = set()
+        self._writes: set[asyncio.Task[object]] = set()
         self._journal = Journal()
         self.chronicle = Chronicle()
 
@@ -116,8 +116,15 @@ class SessionService:
         """Store a session that has its place, and start it; returns its record, and the browser comes up behind it.
 
         Raises `StorageFailed`, or `SubstrateUnavailable` when a shutdown came in between; the place is given back then.
+        A caller that is cancelled leaves a session that lives like any other.
         """
         self._places.confirm(running)
+        beginning = asyncio.create_task(self._begin(running), name=f"begin-{running.record.id}")
+        self._writes.add(beginning)
+        beginning.add_done_callback(self._writes.discard)
+        return await asyncio.shield(beginning)  # a commit that is under way cannot be called back
+
+    async def _begin(self, running: RunningSession) -> Session:
         try:
             await self._store.insert(running.record)
         except BaseException:

@@ -105,12 +105,16 @@ class SessionService:
         return len(orphans)
 
     async def claim(self, spec: SessionSpec, workspace: Workspace, *, wait_seconds: float = 0) -> RunningSession:
-        """A place for a session, which `begin` must follow; without a free one, wait up to `wait_seconds` for it.
+        """A place for a session; `begin` or `give_back` must follow. Without a free one, wait up to `wait_seconds`.
 
         May be cancelled while it waits. Raises `InvalidRequest` for an unknown profile, `ConcurrencyLimit` without a
         place, `PaymentRequired` when the egress budget is used up, `SubstrateUnavailable` while draining.
         """
         return await self._places.claim(spec, workspace, wait_seconds)
+
+    def give_back(self, running: RunningSession) -> None:
+        """Give up a claimed place instead of beginning a session in it."""
+        self._places.give_back(running)
 
     async def begin(self, running: RunningSession) -> Session:
         """Store a session that has its place, and start it; returns its record, and the browser comes up behind it.

@@ -9,6 +9,7 @@ import re
 
 from aiohttp import web
 
+from chaser_server.errors import Unauthorized
 from chaser_server.model import AuditEvent
 from chaser_server.web.appkeys import AUDIT
 from chaser_server.web.identity import authenticate_cookie
@@ -21,6 +22,8 @@ KINDS = (
     "key_rotated",
     "key_revoked",
     "signed_in",
+    "sign_in_refused",
+    "signed_out_everywhere",
     "request_refused",
 )
 """Every kind of event. A browser's EventSource hands out only those that it was told the names of."""
@@ -53,6 +56,10 @@ async def stream(request: web.Request) -> web.StreamResponse:
             return response
         if not events and not await _comes(news):
             await response.write(_STILL_HERE)
+        try:
+            await authenticate_cookie(request)
+        except Unauthorized:  # signed out everywhere, or too long ago: it asks anew, and is told
+            return response
 
 
 def _last_event(request: web.Request) -> int | None:

@@ -11,6 +11,7 @@ import pytest
 
 from chaser_server import app
 from chaser_server.config import parse
+from chaser_server.model import utc_now
 from chaser_server.sessions.service import SessionService
 from chaser_server.store.database import Database
 from chaser_server.store.workspaces import WorkspaceStore
@@ -141,6 +142,23 @@ async def test_a_place_goes_to_nobody_who_has_left(serve_fake: ServeFake, servic
     await api.delete(first["id"])
     listed = (await api.ask("GET", "/v1/sessions")).json["data"]
     assert [session["id"] for session in listed] == [first["id"]]
+    await api.create()
+
+
+async def test_a_key_that_is_revoked_in_line_gets_no_place(
+    serve_fake: ServeFake, service: list[SessionService]
+) -> None:
+    api = await serve_fake(FakeSubstrate(), limits={"concurrent_sessions": 1})
+    first = await api.create()
+    database = await Database.open(api.data_dir / "chaser.db")
+    store, secret = WorkspaceStore(database), new_key()
+    key = await store.add_key((await store.ensure_default()).id, name="soon revoked", secret=secret)
+    revoked = waiting(api, secret)
+    await in_line(service, 1)
+    await store.end_key(key.id, utc_now())
+    await database.close()
+    await api.delete(first["id"])
+    assert (await revoked).status == 401
     await api.create()
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -38,6 +38,7 @@ from chaser_server.model import (
 from chaser_server.sessions.chronicle import Chronicle
 from chaser_server.sessions.journal import Journal
 from chaser_server.sessions.places import Places
+from chaser_server.sessions.queue import Waiter
 from chaser_server.sessions.running import RunningSession
 from chaser_server.store.audit import AuditLog
 from chaser_server.store.sessions import SessionStore
@@ -89,9 +90,14 @@ class SessionService:
         return [running.record for running in self._running.values()]
 
     @property
-    def waiting(self) -> dict[str, int]:
-        """How many creates wait for a place, by workspace."""
+    def waiting(self) -> Mapping[str, Sequence[Waiter]]:
+        """The creates that wait for a place, by workspace: whose turn is next comes first, and so in each."""
         return self._places.waiting
+
+    @property
+    def waits(self) -> Mapping[str, int]:
+        """How often standing in line came to which end: `served`, `timed_out` or `left`."""
+        return self._places.waits
 
     async def recover(self) -> int:
         """Close what an earlier life of the server left open; returns how many. Call before the first request."""

@@ -19,7 +19,7 @@ from chaser_server import __version__
 from chaser_server.config import Config
 from chaser_server.egress.upstream import UpstreamPool
 from chaser_server.lifecycle import OPEN
-from chaser_server.model import EndedReason
+from chaser_server.model import EndedReason, utc_now
 from chaser_server.relay.tunnel import Relay
 from chaser_server.sessions.service import SessionService
 from chaser_server.web.counts import Counts
@@ -146,13 +146,19 @@ class Metrics(Collector):
 
     def _queue(self) -> Iterator[Family]:
         """Waiting is by turns: workspaces in the order in which they are served next."""
+        now = utc_now()
         lengths: dict[tuple[str, ...], float] = {(name,): 0 for name in self._workspaces.values()}
-        turns: dict[tuple[str, ...], float] = {}
-        for turn, (workspace_id, length) in enumerate(self._service.waiting.items(), start=1):
+        ages, turns = dict(lengths), dict[tuple[str, ...], float]()
+        for turn, (workspace_id, line) in enumerate(self._service.waiting.items(), start=1):
             name = self._workspaces.get(workspace_id, workspace_id)
-            lengths[name,], turns[name,] = length, turn
+            lengths[name,], turns[name,] = len(line), turn
+            ages[name,] = (now - line[0].since).total_seconds()
+        ends = _by_one(self._service.waits)
         yield _gauge("chaser_queue_length", "Creates that wait for a place.", ["workspace"], lengths)
         yield _gauge("chaser_queue_position", "Whose turn is next (1), of those that wait.", ["workspace"], turns)
+        what = "How long the first in line has waited; 0 when nobody does."
+        yield _gauge("chaser_queue_oldest_seconds", what, ["workspace"], ages)
+        yield _count("chaser_queue_waits", "Creates that have waited, by what came of it.", ["outcome"], ends)
 
     def _ways_out(self) -> Iterator[Family]:
         what = "Connections of browsers that the egress policy did not allow, by its rule."

@@ -74,6 +74,7 @@ ROUTES = (
     web.get("/dashboard/data/sessions", dashboard.list_data),
     web.get("/dashboard/data/sessions/{session_id}", dashboard.session_data),
     web.get("/dashboard/data/sessions/{session_id}/thumbnail", dashboard.thumbnail),
+    web.get("/dashboard/data/queue", dashboard.queue_data),
     web.get("/dashboard/data/usage/hosts", dashboard.hosts_data),
     web.get("/dashboard/static/{name:.+}", dashboard.asset),
     web.get("/dashboard/sign-in", dashboard.sign_in),

@@ -36,10 +36,10 @@ async def until_waiting(house: House) -> None:
 async def test_a_place_given_to_who_leaves_at_that_moment_goes_on(house: House, full: RunningSession) -> None:
     first, second = in_line(house), in_line(house)
     await until_waiting(house)
-    while house.service.waiting != {house.workspace.id: 2}:
+    while len(house.service.waiting[house.workspace.id]) != 2:
         await asyncio.sleep(0)
     deleting = asyncio.create_task(house.delete(full))
-    while house.service.waiting != {house.workspace.id: 1}:
+    while len(house.service.waiting[house.workspace.id]) != 1:
         await asyncio.sleep(0)
     first.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -118,11 +118,14 @@ async def test_who_waits_is_told_by_workspace_with_whose_turn_is_next(house: Hou
     for number, workspace in enumerate((other, other, house.workspace), start=1):
         spec = SessionSpec(workspace.id, None, "default", 60)
         waiting.append(asyncio.create_task(create_in_line(house, spec, workspace)))
-        while sum(house.service.waiting.values()) < number:
+        while sum(map(len, house.service.waiting.values())) < number:
             await asyncio.sleep(0)
     numbers = read(metrics, names)
     assert (numbers["chaser_queue_length", ("other",)], numbers["chaser_queue_position", ("other",)]) == (2, 1)
     assert (numbers["chaser_queue_length", ("default",)], numbers["chaser_queue_position", ("default",)]) == (1, 2)
+    assert (
+        numbers["chaser_queue_oldest_seconds", ("other",)] >= numbers["chaser_queue_oldest_seconds", ("default",)] > 0
+    )
     await house.delete(running)
     await waiting[0]
     numbers = read(metrics, names)
@@ -133,6 +136,9 @@ async def test_who_waits_is_told_by_workspace_with_whose_turn_is_next(house: Hou
     numbers = read(metrics, names)
     assert numbers["chaser_queue_length", ("other",)] == 0
     assert ("chaser_queue_position", ("other",)) not in numbers
+    assert numbers["chaser_queue_oldest_seconds", ("other",)] == 0
+    ends = {outcome: numbers["chaser_queue_waits_total", (outcome,)] for outcome in ("served", "left", "timed_out")}
+    assert ends == {"served": 1, "left": 2, "timed_out": 0}
 
 
 async def test_requests_are_counted_by_pattern_and_errors_by_code(fake_api: Api) -> None:
@@ -169,8 +175,9 @@ async def test_no_label_names_a_session_a_key_or_an_address(fake_api: Api) -> No
 
 async def test_sessions_of_test_keys_do_not_make_the_server_look_slow(house: House) -> None:
     metrics = metrics_of(house.service)
-    running = await house.create()
+    running = await house.service.claim(SessionSpec(house.workspace.id, None, "default", 60), house.workspace)
     running.rehearsal = True
+    await house.service.begin(running)
     await running.settled.wait()
     numbers = read(metrics)
     assert numbers["chaser_sessions_created_total", ()] == 1

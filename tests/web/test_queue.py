@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
+from datetime import datetime
 from pathlib import Path
 
 import aiohttp
@@ -20,6 +21,7 @@ from chaser_server.web.schemas import parse_wait
 from tests.api import Answer, Api
 from tests.substrates import FakeSubstrate
 from tests.web.conftest import ServeFake, furnish
+from tests.web.cookies import Dashboard
 
 WAIT = {"Prefer": "wait=60"}
 
@@ -40,7 +42,7 @@ def service(monkeypatch: pytest.MonkeyPatch) -> list[SessionService]:
 
 async def in_line(service: list[SessionService], count: int) -> None:
     """Until so many wait in all."""
-    while sum(service[0].waiting.values()) != count:
+    while sum(map(len, service[0].waiting.values())) != count:
         await asyncio.sleep(0)
 
 
@@ -191,3 +193,31 @@ async def test_a_server_that_drains_sends_the_line_away(tmp_path: Path, monkeypa
                 answer = await asked
                 assert (answer.status, answer.json["error"]["code"]) == (503, "substrate_unavailable")
                 assert int(answer.headers["Retry-After"]) >= 1
+
+
+async def test_the_dashboard_is_told_who_of_its_workspace_waits(
+    serve_fake: ServeFake, service: list[SessionService]
+) -> None:
+    api = await serve_fake(FakeSubstrate(), limits={"max_sessions": 1})
+    path, dashboard = "/dashboard/data/queue", await Dashboard.of(api)
+    assert (await api.ask("GET", path, key="")).status == 401
+    assert (await dashboard.ask("GET", path)).json == {"waiting": 0, "data": []}
+    await api.create()
+    line = [waiting(api, await add_workspace(api, "elsewhere")), waiting(api, dashboard.key)]
+    await in_line(service, 2)
+    headers = {**WAIT, "Cookie": f"chaser_session={dashboard.cookie}", "Origin": api.url}
+    by_hand = api.ask("POST", "/v1/sessions", key="", headers=headers, json={"profile": "mobile"})
+    line.append(asyncio.create_task(by_hand))
+    await in_line(service, 3)
+    told = (await dashboard.ask("GET", path)).json
+    assert told["waiting"] == 2
+    for row in told["data"]:
+        assert abs((datetime.fromisoformat(row.pop("since")) - utc_now()).total_seconds()) < 60
+    assert told["data"] == [
+        {"profile": "default", "key_prefix": dashboard.key[:16], "key_name": "for tests"},
+        {"profile": "mobile", "key_prefix": None, "key_name": None},
+    ]
+    for task in line:
+        task.cancel()
+    await in_line(service, 0)
+    assert (await dashboard.ask("GET", path)).json == {"waiting": 0, "data": []}

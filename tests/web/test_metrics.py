@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -217,6 +218,14 @@ async def test_every_name_has_its_unit_or_total_and_is_ours_or_the_process_own(f
     names = re.findall(r"# TYPE (\S+)", text)
     assert {name.split("_")[0] for name in names} == {"chaser", "process", "python"}
     assert len(names) == len(set(names))
+
+
+async def test_every_number_of_ours_is_in_the_manual(house: House) -> None:
+    upstreams = UpstreamPool([Upstream.parse("berlin-1", "http://127.0.0.1:1")])
+    text = metrics_of(house.service, upstreams=upstreams).render("", {})[0].decode()
+    told = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
+    names = set(re.findall(r"# TYPE (chaser_\S+)", text))
+    assert names == set(re.findall(r"`(chaser_[a-z_]+)`", told))
 
 
 async def test_open_metrics_are_given_to_who_asks_for_them(fake_api: Api) -> None:

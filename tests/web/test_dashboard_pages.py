@@ -204,3 +204,14 @@ async def test_who_guesses_too_often_is_told_to_wait(viewer: Browser, serve_fake
     await page.get_by_label("Password").fill("correct horse")
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("alert")).to_contain_text("Too many tries. Please wait ")
+
+
+async def test_the_page_of_a_session_without_a_screen_says_so(viewer: Browser, fake_api: Api) -> None:
+    answer = await (await Dashboard.of(fake_api)).ask("POST", "/v1/keys", json={"name": "rehearsal", "mode": "test"})
+    created = await fake_api.ask("POST", "/v1/sessions", key=answer.json["secret"])
+    page, _ = await sit_down(viewer, fake_api, PHONE)
+    await page.goto(f"{fake_api.url}/dashboard/sessions/{created.json['id']}")
+    await expect(page.locator("#overlay-text")).to_contain_text("Sessions of cha_test_ keys have no screen")
+    await expect(page.locator("#state")).to_have_text("No live view")
+    await fake_api.delete(created.json["id"])
+    await expect(page.locator("#state")).to_have_text("Ended")

@@ -45,6 +45,8 @@ async def stream(request: web.Request) -> web.StreamResponse:
     await response.prepare(request)
     await response.write(_STILL_HERE)
     seen = _last_event(request)
+    if seen is not None and seen > await audit.newest():  # of a database that a backup has taken the place of
+        seen = None
     events = await audit.latest(workspace.id, FIRST_EVENTS) if seen is None else []
     while True:
         for event in events:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextlib import AsyncExitStack
 from datetime import datetime
 from pathlib import Path
@@ -132,7 +133,17 @@ async def test_who_comes_later_does_not_overtake_the_line(serve_fake: ServeFake,
     assert (await patient).status == 201
 
 
-async def test_a_place_goes_to_nobody_who_has_left(serve_fake: ServeFake, service: list[SessionService]) -> None:
+async def until_counted(api: Api, status: int) -> None:
+    """Until a create was answered so."""
+    line = f'chaser_http_requests_total{{method="POST",route="/v1/sessions",status="{status}"}} 1.0'
+    async with asyncio.timeout(10):
+        while line not in (await api.ask("GET", "/metrics", key="")).body.decode():
+            pass
+
+
+async def test_a_place_goes_to_nobody_who_has_left(
+    serve_fake: ServeFake, service: list[SessionService], caplog: pytest.LogCaptureFixture
+) -> None:
     api = await serve_fake(FakeSubstrate(), limits={"concurrent_sessions": 1})
     first = await api.create()
     async with aiohttp.ClientSession() as http:
@@ -141,6 +152,8 @@ async def test_a_place_goes_to_nobody_who_has_left(serve_fake: ServeFake, servic
         await in_line(service, 1)
         leaving.cancel()
     await in_line(service, 0)
+    await until_counted(api, 499)
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
     await api.delete(first["id"])
     listed = (await api.ask("GET", "/v1/sessions")).json["data"]
     assert [session["id"] for session in listed] == [first["id"]]

@@ -42,9 +42,10 @@ from chaser_server.sessions.places import Places
 from chaser_server.sessions.reaper import Reaper
 from chaser_server.sessions.rounds import every
 from chaser_server.sessions.service import SessionService
-from chaser_server.signing import Signer
+from chaser_server.signing import LINK_LIFE, Signer
 from chaser_server.store.audit import AuditLog
 from chaser_server.store.database import Database
+from chaser_server.store.links import UsedLinks
 from chaser_server.store.retention import Retention
 from chaser_server.store.secrets import load_secret
 from chaser_server.store.sessions import SessionStore
@@ -54,7 +55,6 @@ from chaser_server.substrate.maker import Executable, LocalMaker
 from chaser_server.substrate.pool import Pool, shelf_sizes
 from chaser_server.substrate.rehearsal import RehearsalSubstrate
 from chaser_server.tokens import is_key, new_key
-from chaser_server.web.links import LINK_LIFE
 from chaser_server.web.routes import build_application
 from chaser_server.web.runner import Runner
 
@@ -118,6 +118,7 @@ async def serving(config: Config, *, imported_key: str = "") -> AsyncIterator[Se
             workspaces=workspaces,
             audit=audit,
             usage_store=UsageStore(database),
+            used_links=UsedLinks(database),
             signer=signer,
             upstreams=upstreams,
             refusals=refusals,

@@ -62,6 +62,16 @@ async def login(options: argparse.Namespace, config: Config) -> int:
     return 0
 
 
+async def logout(options: argparse.Namespace, config: Config) -> int:
+    """End all sign-ins to the dashboard of a workspace."""
+    async with _database(config) as (database, store):
+        workspace = await _named(store, options.workspace)
+        await store.sign_out(workspace.id)
+        await AuditLog(database).note(workspace.id, "signed_out_everywhere", _WHO)
+    print(f"signed everybody out of the dashboard of {workspace.name}")
+    return 0
+
+
 async def create_key(options: argparse.Namespace, config: Config) -> int:
     """Print the secret of a new key, and nothing else."""
     async with _database(config) as (database, store):

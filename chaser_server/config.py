@@ -6,6 +6,7 @@ together. An unknown key, a wrong type or an impossible value raises `ConfigErro
 
 from __future__ import annotations
 
+import ipaddress
 import math
 import os
 import tomllib
@@ -52,6 +53,17 @@ class ServerConfig:
         """`listen` as host and port; port 0 asks the system for a free one."""
         host, port = split_host_port(self.listen, key="server.listen")
         return host, port
+
+    @property
+    def is_private(self) -> bool:
+        """Whether only this machine can reach the server, as far as the settings tell."""
+        if self.public_url or self.trusted_proxies:
+            return False
+        host, _ = self.address
+        try:
+            return ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            return host == "localhost"
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,7 @@ def redacted(text: str) -> str:
 
 
 class Lines(logging.Formatter):
-    """`12:34:56 info    POST /v1/sessions 201  2.1 ms  sess_…`
+    """`12:34:56 info    POST /v1/sessions 201  2.1 ms  sess_…  req_…`
 
     A line of ours is one line: only a traceback has more. No control character comes through, so that nobody's
     request moves the cursor of whoever reads.
@@ -67,11 +67,11 @@ class Lines(logging.Formatter):
 
 
 def _beside(record: logging.LogRecord, message: str) -> list[str]:
-    """What a person wants to know beyond the message: the error's code, how long it took, and which session."""
+    """What a person wants to know beyond the message: the error's code, how long it took, which session and request."""
     fields = vars(record)
     milliseconds = fields.get("milliseconds")
     told = [fields.get("code"), None if milliseconds is None or " ms" in message else f"{milliseconds} ms"]
-    told.append(fields.get("session_id"))
+    told += [fields.get("session_id"), fields.get("request_id")]
     return [str(each) for each in told if each and str(each) not in message]
 
 
@@ -85,7 +85,9 @@ class JsonLines(logging.Formatter):
             "logger": record.name,
             "message": redacted(record.getMessage()),
         }
-        line |= {name: value for name in _FIELDS if (value := getattr(record, name, None)) is not None}
+        for name in _FIELDS:
+            if (value := getattr(record, name, None)) is not None:
+                line[name] = redacted(value) if isinstance(value, str) else value
         if record.exc_info:
             line["exception"] = redacted(self.formatException(record.exc_info))
         return json.dumps(line)

@@ -151,6 +151,7 @@ class Workspace:
     """A tenant: it owns keys and sessions, and never sees another's.
 
     Where `concurrent_sessions` or `egress_budget_bytes` (of a calendar month) is None, the server's own limit holds.
+    Sign-ins to the dashboard are good for one `sign_in_epoch`.
     """
 
     id: str
@@ -158,6 +159,7 @@ class Workspace:
     created_at: datetime
     concurrent_sessions: int | None = None
     egress_budget_bytes: int | None = None
+    sign_in_epoch: int = 0
 
 
 @dataclass(frozen=True, slots=True)

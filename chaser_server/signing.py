@@ -22,13 +22,25 @@ class PreviewGrant:
     expires_at: datetime
 
 
+LINK_LIFE = timedelta(minutes=15)
+
+
 @dataclass(frozen=True, slots=True)
-class SignIn:
-    """The right to use the dashboard for one workspace until `expires_at`; `nonce` tells two of them apart."""
+class SignInLink:
+    """The right to sign in to the dashboard of one workspace, once, until `expires_at`; no two have one `nonce`."""
 
     workspace_id: str
     expires_at: datetime
     nonce: str
+
+
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """The right to use the dashboard of one workspace until `expires_at`, while it is in that `epoch`."""
+
+    workspace_id: str
+    expires_at: datetime
+    epoch: int
 
 
 class Signer:
@@ -55,22 +67,24 @@ class Signer:
         """A token for a one-time sign-in link."""
         return str(self._link.dumps([workspace_id, _to_ms(expires_at), secrets.token_urlsafe(9)]))
 
-    def read_link(self, token: str, now: datetime) -> SignIn:
+    def read_link(self, token: str, now: datetime) -> SignInLink:
         """What a sign-in link allows. Raises `Forbidden`. That it is used only once is for the caller to see to."""
-        return self._read_sign_in(self._link, token, now, "sign-in link")
+        workspace_id, expires, nonce = _read(self._link, token, "sign-in link", 3)
+        link = SignInLink(workspace_id, _from_ms(expires), nonce)
+        _check_time(link.expires_at, now, "sign-in link")
+        return link
 
-    def sign_cookie(self, workspace_id: str, expires_at: datetime) -> str:
+    def sign_cookie(self, sign_in: SignIn) -> str:
         """The value of the dashboard's cookie."""
-        return str(self._cookie.dumps([workspace_id, _to_ms(expires_at), secrets.token_urlsafe(9)]))
+        # The random part makes each sign-in a value of its own.
+        values = [sign_in.workspace_id, _to_ms(sign_in.expires_at), sign_in.epoch, secrets.token_urlsafe(9)]
+        return str(self._cookie.dumps(values))
 
     def read_cookie(self, value: str, now: datetime) -> SignIn:
-        """Whose cookie this is. Raises `Forbidden`."""
-        return self._read_sign_in(self._cookie, value, now, "dashboard cookie")
-
-    def _read_sign_in(self, serializer: URLSafeSerializer, token: str, now: datetime, what: str) -> SignIn:
-        workspace_id, expires, nonce = _read(serializer, token, what, 3)
-        sign_in = SignIn(workspace_id, _from_ms(expires), nonce)
-        _check_time(sign_in.expires_at, now, what)
+        """Whose cookie this is. Raises `Forbidden`. Whether its epoch is over is for the caller to see to."""
+        workspace_id, expires, epoch, _ = _read(self._cookie, value, "dashboard cookie", 4)
+        sign_in = SignIn(workspace_id, _from_ms(expires), epoch)
+        _check_time(sign_in.expires_at, now, "dashboard cookie")
         return sign_in
 
 

@@ -101,6 +101,7 @@ async def test_no_key_and_no_token_is_ever_logged(
         await api.ask("GET", f"/sessions/{session['id']}?key={api.key}")
         await api.ask("GET", f"/sessions/{session['id']}/json/version?key={stranger}")
         await api.ask("GET", "/v1/sessions", key=stranger)
+        await api.ask("GET", f"/v1/sessions/{api.key}")
         await api.ask("GET", f"/v1/sessions?cursor={api.key}")
         await api.ask("POST", "/v1/sessions", json={"profile": api.key, stranger: 1})
         await api.ask("POST", "/v1/sessions", json={"profile": api.key})
@@ -144,10 +145,10 @@ async def test_what_machines_ask_all_day_is_told_only_when_it_fails(fake_api: Ap
     ]
 
 
-def test_a_line_for_a_person_ends_with_the_code_the_time_and_the_session() -> None:
+def test_a_line_for_a_person_ends_with_the_code_the_time_and_the_ids() -> None:
     extra = {"code": "session_not_open", "milliseconds": 2.1, "session_id": "sess_1", "request_id": "req_1"}
     line = Lines().format(record("DELETE %s 409", "/v1/sessions", **extra))
-    assert line[9:] == "info    DELETE /v1/sessions 409  session_not_open  2.1 ms  sess_1"
+    assert line[9:] == "info    DELETE /v1/sessions 409  session_not_open  2.1 ms  sess_1  req_1"
     told_already = Lines().format(record("GET /v1/sessions/sess_1 200", session_id="sess_1", milliseconds=1.0))
     assert told_already.endswith("GET /v1/sessions/sess_1 200  1.0 ms")
 

@@ -12,7 +12,8 @@ Down go binary frames and JSON; up comes JSON. A viewer's message is one of
     {"t":"control","a":"ask|release|give","to"}          `to` is the viewer that `give` is for
 
 Ours are `hello`, frames, `{"t":"error","message"}` and `{"t":"control","you","driver","driving","asking"}`: the
-viewer's own number, the number of who drives (or null), whether that is you, and who has asked.
+viewer's own number (0 for who may only watch), the number of who drives (or null), whether that is you, and who has
+asked.
 """
 
 from __future__ import annotations

@@ -19,6 +19,8 @@ from chaser_server.live.viewer import Viewer
 
 _GOING_AWAY, _TOO_SLOW = 1001, 1013  # RFC 6455 7.4.1 and the IANA registry: "try again later"
 CLOSE_SECONDS = 2.0
+ONLOOKER = 0
+"""The number of all who only watch: nobody hands control to them, so they need none of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ class LiveView:
         self._hub = Hub(source)
         self._control = Control()
         self._driving: int | None = None
-        self._viewers: dict[int, Viewer] = {}
+        self._viewers: set[Viewer] = set()
         self._serving: set[asyncio.Future[None]] = set()
         self._closed = asyncio.Event()
         self._close_words = (_GOING_AWAY, "")
@@ -62,7 +64,8 @@ class LiveView:
 
         Raises nothing but CancelledError; whatever the viewer held down is let go.
         """
-        viewer = Viewer(next(self._numbers), socket, fps=self._fps, max_fps=self._max_fps)
+        number = next(self._numbers) if may_drive else ONLOOKER
+        viewer = Viewer(number, socket, fps=self._fps, max_fps=self._max_fps)
         ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._serving.add(ended)
         try:
@@ -81,7 +84,7 @@ class LiveView:
 
     async def _show(self, viewer: Viewer, socket: Socket, *, may_drive: bool) -> tuple[int, str]:
         """Serve one viewer; returns the code and reason to close its socket with."""
-        self._viewers[viewer.number] = viewer
+        self._viewers.add(viewer)
         self._hub.join()
         try:
             await viewer.send_text(protocol.hello(self._hello(may_drive)))
@@ -102,7 +105,7 @@ class LiveView:
             return _GOING_AWAY, ""
         finally:
             self._hub.leave()
-            del self._viewers[viewer.number]
+            self._viewers.remove(viewer)
             self._control.leave(viewer.number, self._now())
             self._control_moved()
         return self._close_words
@@ -164,7 +167,7 @@ class LiveView:
         if self._driving not in (None, self._control.driver):
             self._driver.release_all()
         self._driving = self._control.driver
-        for viewer in self._viewers.values():
+        for viewer in self._viewers:
             viewer.notify(protocol.control(viewer.number, self._driving, self._control.asking))
         if self._lapse is not None:
             self._lapse.cancel()

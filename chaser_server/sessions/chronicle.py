@@ -41,7 +41,9 @@ class Chronicle:
 
     def __init__(self) -> None:
         self.created_total = 0
-        self.ended: Counter[tuple[Status, str]] = Counter()
+        # A number that is there from the start is seen to grow from 0.
+        closed = {(Status.CLOSED, str(reason)): 0 for reason in EndedReason}
+        self.ended: Counter[tuple[Status, str]] = Counter({**closed, (Status.ERROR, ""): 0})
         self.ready_seconds = Histogram(READY_BOUNDS_SECONDS)
         self._living: set[RunningSession] = set()
         self._past = {channel: ByteCount() for channel in Channel}

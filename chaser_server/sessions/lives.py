@@ -41,7 +41,7 @@ class Lives:
         self._audit = audit
         self._places = places
         self._burials: set[asyncio.Task[None]] = set()
-        self._writes: set[asyncio.Task[None]] = set()
+        self._writes: set[asyncio.Task[object]] = set()
         self._journal = Journal()
         self.chronicle = Chronicle()
 
@@ -56,11 +56,17 @@ class Lives:
         self.chronicle.note_recovered(len(orphans))
         return len(orphans)
 
-    def begin(self, running: RunningSession) -> None:
-        """The session is stored: its browser comes up behind this."""
-        self.chronicle.note_created(running)
-        if running.is_open:  # a shutdown may have come in between
-            running.life = asyncio.create_task(self._live(running), name=f"live-{running.record.id}")
+    async def begin(self, running: RunningSession) -> Session:
+        """Store a session that has its place; its browser comes up behind this.
+
+        Raises `StorageFailed`, or `SubstrateUnavailable` when a shutdown came in between; the place is given back then.
+        A caller that is cancelled leaves a session that lives like any other.
+        """
+        self._places.confirm(running)
+        beginning = asyncio.create_task(self._begin(running), name=f"begin-{running.record.id}")
+        self._writes.add(beginning)
+        beginning.add_done_callback(self._writes.discard)
+        return await asyncio.shield(beginning)  # a commit that is under way cannot be called back
 
     async def end(
         self, running: RunningSession, reason: EndedReason, by: Actor = SERVER, detail: Mapping[str, object] = NO_DETAIL
@@ -108,6 +114,17 @@ class Lives:
     async def catch_up(self) -> None:
         """Write what the disk has not taken yet, if it does now."""
         await self._journal.catch_up()
+
+    async def _begin(self, running: RunningSession) -> Session:
+        try:
+            await self._store.insert(running.record)
+        except BaseException:
+            self._places.give_back(running)
+            raise
+        self.chronicle.note_created(running)
+        if running.is_open:  # a shutdown may have come in between
+            running.life = asyncio.create_task(self._live(running), name=f"live-{running.record.id}")
+        return running.record
 
     async def _live(self, running: RunningSession) -> None:
         """Bring the browser up, then watch over it until it goes."""

@@ -4,6 +4,7 @@ buried holds none of its workspace's, but counts for the whole server: the machi
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from datetime import timedelta
 
 from chaser_server.config import LimitsConfig
@@ -18,7 +19,8 @@ from chaser_server.tokens import new_uuid7
 
 
 class Places:
-    """Admits sessions. `taken` has every session that lives, or whose end is not stored yet, by id."""
+    """Admits sessions. `taken` has every session that lives, or whose end is not stored yet, by id; `waits` tells how
+    often standing in line came to which end."""
 
     def __init__(
         self, *, store: SessionStore, substrate: Substrate, rehearsal: Substrate, limits: LimitsConfig
@@ -32,6 +34,7 @@ class Places:
         self._dying = 0
         self.taken: dict[str, RunningSession] = {}
         self.closed = False
+        self.waits = Counter({"served": 0, "timed_out": 0, "left": 0})
 
     @property
     def open(self) -> list[RunningSession]:
@@ -39,9 +42,9 @@ class Places:
         return [running for running in self.taken.values() if running.is_open]
 
     @property
-    def waiting(self) -> dict[str, int]:
-        """How many wait in line, by workspace."""
-        return self._queue.lengths()
+    def waiting(self) -> dict[str, list[Waiter]]:
+        """Who waits in line, by workspace: the one whose turn is next comes first, and so in each."""
+        return self._queue.lines()
 
     async def claim(self, spec: SessionSpec, workspace: Workspace, wait_seconds: float) -> RunningSession:
         """A place for a new session, waited for up to `wait_seconds` when there is none.
@@ -120,8 +123,11 @@ class Places:
         self._queue.join(waiter)
         try:
             async with asyncio.timeout(seconds):
-                return await asyncio.shield(waiter.answer)
+                placed = await asyncio.shield(waiter.answer)
+            self.waits["served"] += 1
+            return placed
         except (TimeoutError, asyncio.CancelledError) as error:
+            self.waits["timed_out" if isinstance(error, TimeoutError) else "left"] += 1
             if waiter.answer.done() and waiter.answer.exception() is None:  # a place came at the last moment
                 self.give_back(waiter.answer.result())
             raise limit if isinstance(error, TimeoutError) else error from None

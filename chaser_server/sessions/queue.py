@@ -5,19 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 
-from chaser_server.model import SessionSpec, Workspace
+from chaser_server.model import SessionSpec, Workspace, utc_now
 from chaser_server.sessions.running import RunningSession
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Waiter:
-    """One create that waits; `answer` gets the session whose place it was given."""
+    """One create that waits, `since` it came; `answer` gets the session whose place it was given."""
 
     spec: SessionSpec
     workspace: Workspace
     answer: asyncio.Future[RunningSession]
+    since: datetime = field(default_factory=utc_now)
 
 
 class FairQueue:
@@ -29,9 +31,9 @@ class FairQueue:
     def __len__(self) -> int:
         return sum(len(waiters) for waiters in self._waiting.values())
 
-    def lengths(self) -> dict[str, int]:
-        """How many wait, by workspace."""
-        return {workspace_id: len(waiters) for workspace_id, waiters in self._waiting.items()}
+    def lines(self) -> dict[str, list[Waiter]]:
+        """Who waits, by workspace, which stand in the order of their turns; within one, the first is served first."""
+        return {workspace_id: list(waiters) for workspace_id, waiters in self._waiting.items()}
 
     def join(self, waiter: Waiter) -> None:
         """Wait behind the others of the same workspace."""

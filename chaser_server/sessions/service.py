@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from chaser_server.errors import SessionNotFound, SessionNotOpen, SessionNotReady
@@ -22,6 +22,7 @@ from chaser_server.model import (
 from chaser_server.sessions.chronicle import Chronicle
 from chaser_server.sessions.lives import SERVER, Lives
 from chaser_server.sessions.places import Places
+from chaser_server.sessions.queue import Waiter
 from chaser_server.sessions.running import RunningSession
 from chaser_server.store.sessions import SessionStore
 
@@ -51,8 +52,8 @@ class SessionService:
         return [running.record for running in self._running.values()]
 
     @property
-    def waiting(self) -> dict[str, int]:
-        """How many creates wait for a place, by workspace."""
+    def waiting(self) -> Mapping[str, Sequence[Waiter]]:
+        """The creates that wait for a place, by workspace: whose turn is next comes first, and so in each."""
         return self._places.waiting
 
     @property
@@ -60,27 +61,30 @@ class SessionService:
         """What became of sessions, in numbers."""
         return self._lives.chronicle
 
+    @property
+    def waits(self) -> Mapping[str, int]:
+        """How often standing in line came to which end: `served`, `timed_out` or `left`."""
+        return self._places.waits
+
     async def claim(self, spec: SessionSpec, workspace: Workspace, *, wait_seconds: float = 0) -> RunningSession:
-        """A place for a session, which `begin` must follow; without a free one, wait up to `wait_seconds` for it.
+        """A place for a session; `begin` or `give_back` must follow. Without a free one, wait up to `wait_seconds`.
 
         May be cancelled while it waits. Raises `InvalidRequest` for an unknown profile, `ConcurrencyLimit` without a
         place, `PaymentRequired` when the egress budget is used up, `SubstrateUnavailable` while draining.
         """
         return await self._places.claim(spec, workspace, wait_seconds)
 
+    def give_back(self, running: RunningSession) -> None:
+        """Give up a claimed place instead of beginning a session in it."""
+        self._places.give_back(running)
+
     async def begin(self, running: RunningSession) -> Session:
         """Store a session that has its place, and start it; returns its record, and the browser comes up behind it.
 
         Raises `StorageFailed`, or `SubstrateUnavailable` when a shutdown came in between; the place is given back then.
+        A caller that is cancelled leaves a session that lives like any other.
         """
-        self._places.confirm(running)
-        try:
-            await self._store.insert(running.record)
-        except BaseException:
-            self._places.give_back(running)
-            raise
-        self._lives.begin(running)
-        return running.record
+        return await self._lives.begin(running)
 
     async def get(self, workspace_id: str, session_id: str) -> Session:
         """A session of this workspace, its counts live. Raises `SessionNotFound`."""

@@ -53,6 +53,11 @@ class AuditLog:
         )
         return [_event(row) for row in reversed(rows)]
 
+    async def newest(self) -> int:
+        """The number of the newest event of any workspace, also of one that is forgotten; 0 when there was none."""
+        row = await self._database.row("SELECT seq FROM sqlite_sequence WHERE name = 'audit'")
+        return 0 if row is None else int(row["seq"])
+
     def news(self) -> asyncio.Event:
         """Set at the next event. Take it before looking for events, so that none is missed in between."""
         return self._news

@@ -109,6 +109,14 @@ MIGRATIONS: tuple[str, ...] = (
     """
     CREATE INDEX sessions_by_status ON sessions (workspace_id, status, created_at DESC, id DESC);
     """,
+    # A cookie is good for the sign-in epoch it was signed in; a sign-in link is good once.
+    """
+    ALTER TABLE workspaces ADD COLUMN sign_in_epoch INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE used_links (
+        nonce TEXT PRIMARY KEY,
+        expires_at TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    """,
 )
 
 

@@ -43,6 +43,11 @@ class WorkspaceStore:
             (concurrent_sessions, egress_budget_bytes, workspace_id),
         )
 
+    async def sign_out(self, workspace_id: str) -> None:
+        """End all sign-ins to the dashboard of a workspace."""
+        sql = "UPDATE workspaces SET sign_in_epoch = sign_in_epoch + 1 WHERE id = ?"
+        await self._database.write(sql, (workspace_id,))
+
     async def ensure_default(self) -> Workspace:
         """The workspace named `default`, made when it is not there yet."""
         return await self.by_name(DEFAULT_WORKSPACE) or await self.create(DEFAULT_WORKSPACE)
@@ -137,6 +142,7 @@ def _workspace(row: Any) -> Workspace:
         created_at=datetime.fromisoformat(row["created_at"]),
         concurrent_sessions=row["concurrent_sessions"],
         egress_budget_bytes=row["egress_budget_bytes"],
+        sign_in_epoch=row["sign_in_epoch"],
     )
 
 

@@ -74,6 +74,8 @@ class LocalBrowser:
         self._encoder = encoder
         self._view: LiveView | None = None
         self._view_turn = asyncio.Lock()
+        self._picture_turn = asyncio.Lock()
+        self._next_picture: asyncio.Task[bytes] | None = None
         self._closing: asyncio.Task[None] | None = None
         self.devtools_port = 0
         self.egress_port = 0
@@ -150,6 +152,17 @@ class LocalBrowser:
         self._keeper.client_left()
 
     async def screenshot(self) -> bytes:
+        """One picture is made at a time; all who ask meanwhile share the next, which is no older than any of them."""
+        if self._next_picture is None:
+            self._next_picture = asyncio.create_task(self._take_picture(), name=f"screenshot-{self._sandbox.pid}")
+        return await asyncio.shield(self._next_picture)
+
+    async def _take_picture(self) -> bytes:
+        async with self._picture_turn:
+            self._next_picture = None
+            return await self._picture()
+
+    async def _picture(self) -> bytes:
         try:
             if self._framebuffer is None:
                 return await self._keeper.capture()

@@ -10,11 +10,11 @@ from chaser_server.model import ApiKey, Workspace
 from chaser_server.sessions.service import SessionService
 from chaser_server.signing import Signer
 from chaser_server.store.audit import AuditLog
+from chaser_server.store.links import UsedLinks
 from chaser_server.store.usage import UsageStore
 from chaser_server.store.workspaces import WorkspaceStore
 from chaser_server.web.auth import Doorkeeper
 from chaser_server.web.counts import Counts
-from chaser_server.web.links import UsedLinks
 from chaser_server.web.metrics import Metrics
 from chaser_server.web.outside import Outside
 from chaser_server.web.pages import Assets, Pages

@@ -9,6 +9,7 @@ import re
 
 from aiohttp import web
 
+from chaser_server.errors import Unauthorized
 from chaser_server.model import AuditEvent
 from chaser_server.web.appkeys import AUDIT
 from chaser_server.web.identity import authenticate_cookie
@@ -21,6 +22,8 @@ KINDS = (
     "key_rotated",
     "key_revoked",
     "signed_in",
+    "sign_in_refused",
+    "signed_out_everywhere",
     "request_refused",
 )
 """Every kind of event. A browser's EventSource hands out only those that it was told the names of."""
@@ -42,6 +45,8 @@ async def stream(request: web.Request) -> web.StreamResponse:
     await response.prepare(request)
     await response.write(_STILL_HERE)
     seen = _last_event(request)
+    if seen is not None and seen > await audit.newest():  # of a database that a backup has taken the place of
+        seen = None
     events = await audit.latest(workspace.id, FIRST_EVENTS) if seen is None else []
     while True:
         for event in events:
@@ -53,6 +58,10 @@ async def stream(request: web.Request) -> web.StreamResponse:
             return response
         if not events and not await _comes(news):
             await response.write(_STILL_HERE)
+        try:
+            await authenticate_cookie(request)
+        except Unauthorized:  # signed out everywhere, or too long ago: it asks anew, and is told
+            return response
 
 
 def _last_event(request: web.Request) -> int | None:

@@ -17,7 +17,7 @@ from chaser_server.limits import GRACE_DAYS_DEFAULT, GRACE_DAYS_HIGH
 from chaser_server.model import Session, utc_now
 from chaser_server.sessions.running import RunningSession
 from chaser_server.web import schemas
-from chaser_server.web.appkeys import ASSETS, CONFIG, OUTSIDE, PAGES, SERVICE, USAGE, WORKSPACE
+from chaser_server.web.appkeys import ASSETS, CONFIG, OUTSIDE, PAGES, SERVICE, USAGE, WORKSPACE, WORKSPACES
 from chaser_server.web.audit import KINDS
 from chaser_server.web.identity import authenticate, authenticate_cookie
 from chaser_server.web.preview import Viewer
@@ -28,6 +28,8 @@ from chaser_server.web.usage import month_of
 
 HOSTS = 15
 """How many hosts the usage page shows."""
+QUEUE_SHOWN = 20
+"""How many of those who wait the page of sessions shows."""
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
@@ -135,6 +137,22 @@ async def session_data(request: web.Request) -> web.Response:
     found = await service.get(workspace_id, session_id)
     running = next((each for each in service.running if each.record.id == session_id), None)
     return web.json_response(_row(request, found, running), headers={"Cache-Control": "no-store"})
+
+
+async def queue_data(request: web.Request) -> web.Response:
+    """GET /dashboard/data/queue: who of this workspace waits for a place, the first in line first"""
+    workspace_id = await authenticate(request)
+    line = request.app[SERVICE].waiting.get(workspace_id, ())
+    keys = {key.id: key for key in await request.app[WORKSPACES].keys(workspace_id)} if line else {}
+    rows = [
+        {
+            "since": schemas.timestamp(waiter.since),
+            "profile": waiter.spec.profile,
+            **schemas.render_key_names(keys.get(waiter.spec.key_id or "")),
+        }
+        for waiter in line[:QUEUE_SHOWN]
+    ]
+    return web.json_response({"waiting": len(line), "data": rows}, headers={"Cache-Control": "no-store"})
 
 
 async def thumbnail(request: web.Request) -> web.Response:

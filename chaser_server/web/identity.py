@@ -36,7 +36,7 @@ async def authenticate_cookie(request: web.Request) -> Workspace:
     except Forbidden as error:
         raise Unauthorized("please sign in to the dashboard") from error
     workspace = await request.app[DOORKEEPER].workspace(sign_in.workspace_id)
-    if workspace is None:
+    if workspace is None or workspace.sign_in_epoch != sign_in.epoch:
         raise Unauthorized("please sign in to the dashboard")
     request[WORKSPACE] = workspace
     if request.method not in _READING and "Origin" not in request.headers:

@@ -27,7 +27,7 @@ async def create(request: web.Request) -> web.Response:
     secret = new_key(mode)
     key = await request.app[WORKSPACES].add_key(workspace.id, name=name, secret=secret)
     await _note(request, "key_created", key)
-    return web.json_response({**schemas.render_key(key), "secret": secret}, status=201)
+    return _with_secret(key, secret)
 
 
 async def revoke(request: web.Request) -> web.Response:
@@ -47,7 +47,13 @@ async def rotate(request: web.Request) -> web.Response:
     secret = new_key(key_mode(old.prefix))
     key = await request.app[WORKSPACES].rotate_key(old, secret=secret, end=utc_now() + timedelta(days=grace_days))
     await _note(request, "key_rotated", old, successor=key.prefix, grace_days=grace_days)
-    return web.json_response({**schemas.render_key(key), "secret": secret}, status=201)
+    return _with_secret(key, secret)
+
+
+def _with_secret(key: ApiKey, secret: str) -> web.Response:
+    """The only answer that shows a secret; nobody on the way keeps it."""
+    body = {**schemas.render_key(key), "secret": secret}
+    return web.json_response(body, status=201, headers={"Cache-Control": "no-store"})
 
 
 async def _note(request: web.Request, kind: str, key: ApiKey, **detail: object) -> None:

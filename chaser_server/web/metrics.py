@@ -6,8 +6,7 @@ label holds a session, an address or anything else that a stranger could make mo
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import accumulate
 from typing import Any, Protocol
 
@@ -20,10 +19,11 @@ from chaser_server import __version__
 from chaser_server.config import Config
 from chaser_server.egress.upstream import UpstreamPool
 from chaser_server.lifecycle import OPEN
-from chaser_server.model import EndedReason
+from chaser_server.model import EndedReason, utc_now
 from chaser_server.relay.tunnel import Relay
 from chaser_server.sessions.service import SessionService
 from chaser_server.web.counts import Counts
+from chaser_server.web.outside import is_local
 
 _EVICTIONS = (EndedReason.IDLE_EXPIRED, EndedReason.TTL_EXPIRED)
 _FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host")
@@ -71,7 +71,7 @@ class Metrics(Collector):
         pool: PoolCounts,
     ) -> None:
         self._require_key = config.metrics.require_key
-        self._is_private = _is_private(config)
+        self._is_private = config.server.is_private
         self._service = service
         self._counts = counts
         self._refusals = refusals
@@ -82,11 +82,12 @@ class Metrics(Collector):
         for collector in (self, ProcessCollector(registry=None), PlatformCollector(registry=None)):
             self._registry.register(collector)
 
-    def needs_key(self, headers: Container[str]) -> bool:
+    def needs_key(self, headers: Mapping[str, str]) -> bool:
         """Whether a request with these headers must come with a key."""
         if self._require_key != "auto":
             return self._require_key == "always"
-        return not self._is_private or any(header in headers for header in _FORWARDED)
+        is_from_here = self._is_private and is_local(headers.get("Host", "localhost"))
+        return not is_from_here or any(header in headers for header in _FORWARDED)
 
     def render(self, accept: str, workspaces: Mapping[str, str]) -> tuple[bytes, str]:
         """All numbers as they are now, and their content type; `workspaces` are the names behind the ids."""
@@ -149,13 +150,19 @@ class Metrics(Collector):
 
     def _queue(self) -> Iterator[Family]:
         """Waiting is by turns: workspaces in the order in which they are served next."""
+        now = utc_now()
         lengths: dict[tuple[str, ...], float] = {(name,): 0 for name in self._workspaces.values()}
-        turns: dict[tuple[str, ...], float] = {}
-        for turn, (workspace_id, length) in enumerate(self._service.waiting.items(), start=1):
+        ages, turns = dict(lengths), dict[tuple[str, ...], float]()
+        for turn, (workspace_id, line) in enumerate(self._service.waiting.items(), start=1):
             name = self._workspaces.get(workspace_id, workspace_id)
-            lengths[name,], turns[name,] = length, turn
+            lengths[name,], turns[name,] = len(line), turn
+            ages[name,] = (now - line[0].since).total_seconds()
+        ends = _by_one(self._service.waits)
         yield _gauge("chaser_queue_length", "Creates that wait for a place.", ["workspace"], lengths)
         yield _gauge("chaser_queue_position", "Whose turn is next (1), of those that wait.", ["workspace"], turns)
+        what = "How long the first in line has waited; 0 when nobody does."
+        yield _gauge("chaser_queue_oldest_seconds", what, ["workspace"], ages)
+        yield _count("chaser_queue_waits", "Creates that have waited, by what came of it.", ["outcome"], ends)
 
     def _ways_out(self) -> Iterator[Family]:
         what = "Connections of browsers that the egress policy did not allow, by its rule."
@@ -180,17 +187,6 @@ def _pool(pool: PoolCounts) -> Iterator[Family]:
     yield _gauge("chaser_pool_ready", "Browsers that stand ready.", [], {(): pool.ready})
     yield _gauge("chaser_pool_starting", "Browsers on their way to the pool.", [], {(): pool.starting})
     yield _count("chaser_pool_launches", "Launches, by where their browser came from.", ["source"], launches)
-
-
-def _is_private(config: Config) -> bool:
-    """Whether only this machine can reach the server, as far as the settings tell."""
-    if config.server.public_url or config.server.trusted_proxies:
-        return False
-    host, _ = config.server.address
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _by_one(numbers: Mapping[str, int]) -> Samples:

@@ -31,6 +31,8 @@ log = logging.getLogger("chaser_server.access")
 
 _REFUSED = (401, 402, 403, 429)
 REFUSALS_PER_MINUTE = 30
+CLIENT_GONE = 499
+"""What log and numbers say of a request whose client left before the answer: nginx's word, for HTTP has none."""
 _SESSION = re.compile(r"sess_[0-9a-f-]{1,36}")  # what else stands in its place is a stranger's text
 _ROUTINE = ("/healthz", "/readyz", "/metrics", "/dashboard/data/", "/dashboard/static/")
 
@@ -72,7 +74,9 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
     except (web.RequestPayloadError, HttpProcessingError):
         response = ErrorResponse(400, "invalid_request", "the body is not what its headers say it is")
     except ConnectionResetError:
-        raise  # the client has gone: there is nobody to answer
+        if not _left_early(request):
+            raise
+        return web.Response(status=CLIENT_GONE)  # nobody reads it
     except Exception:
         log.exception("request %s failed", request[REQUEST_ID], extra=_ids(request))
         why = f"this is our fault; the log names request {request[REQUEST_ID]}"
@@ -108,6 +112,12 @@ async def log_requests(request: web.Request, handler: Handler) -> web.StreamResp
     level = logging.DEBUG if path.startswith(_ROUTINE) and response.status < 400 else logging.INFO
     log.log(level, "%s %s %s", request.method, path, response.status, extra=extra)
     return response
+
+
+def _left_early(request: web.Request) -> bool:
+    """Whether the client has gone before any of its answer went out."""
+    is_gone = request.transport is None or request.transport.is_closing()
+    return is_gone and request.writer.output_size == 0
 
 
 def _ids(request: web.Request) -> dict[str, object]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from chaser_server.config import ServerConfig
 from chaser_server.errors import ConfigError, Forbidden
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -16,10 +16,11 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 class Outside:
     """Builds URLs from `server.public_url`, else from the request; a proxy's word counts only if it is trusted."""
 
-    def __init__(self, *, public_url: str, trusted_proxies: Sequence[str], allowed_origins: Sequence[str]) -> None:
-        self._public = _checked_url(public_url) if public_url else None
-        self._trusted = [_network(text) for text in trusted_proxies]
-        self._allowed = frozenset(origin.rstrip("/").lower() for origin in allowed_origins)
+    def __init__(self, server: ServerConfig) -> None:
+        self._public = _checked_url(server.public_url) if server.public_url else None
+        self._trusted = [_network(text) for text in server.trusted_proxies]
+        self._allowed = frozenset(origin.rstrip("/").lower() for origin in server.allowed_origins)
+        self._is_private = server.is_private
 
     def base(self, request: web.BaseRequest, scheme: str = "http") -> str:
         """`scheme://host` without a trailing slash; `scheme` `http` or `ws` becomes its secure form when outside is."""
@@ -33,11 +34,13 @@ class Outside:
     def check_origin(self, request: web.BaseRequest, *, own_only: bool = False) -> None:
         """Raise `Forbidden` for a request from a web page that is neither our own nor allowed (RFC 6454 7)."""
         origin = request.headers.get("Origin")
-        if origin is None:
+        if origin is None or (not own_only and origin.lower() in self._allowed):
             return
-        allowed = frozenset[str]() if own_only else self._allowed
-        if origin.lower() not in allowed | {self.base(request).lower()}:
-            raise Forbidden(f"Origin {origin} may not connect; the operator can add it to server.allowed_origins")
+        if origin.lower() != self.base(request).lower():
+            remedy = "" if own_only else "; the operator can add it to server.allowed_origins"
+            raise Forbidden(f"Origin {origin} may not connect{remedy}")
+        if self._is_private and not is_local(request.host):
+            raise Forbidden(f"{request.host} is no name of this machine here; the operator can set server.public_url")
 
     def _outer(self, request: web.BaseRequest) -> tuple[str, str]:
         if self._public is not None:
@@ -56,6 +59,24 @@ class Outside:
         except ValueError:
             return False
         return any(address in network for network in self._trusted)
+
+
+def is_local(host: str) -> bool:
+    """Whether a Host header can only mean this machine: an IP address, `localhost` or a name under it (RFC 6761 6.3).
+
+    Whoever owns another name may let it lead here for a while (DNS rebinding), and the pages under it are theirs.
+    """
+    try:
+        name = (urlsplit(f"//{host}").hostname or "").removesuffix(".")
+    except ValueError:
+        return False
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _first(header: str | None) -> str:

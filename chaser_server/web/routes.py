@@ -12,6 +12,7 @@ from chaser_server.limits import RateLimits
 from chaser_server.sessions.service import SessionService
 from chaser_server.signing import Signer
 from chaser_server.store.audit import AuditLog
+from chaser_server.store.links import UsedLinks
 from chaser_server.store.usage import UsageStore
 from chaser_server.store.workspaces import WorkspaceStore
 from chaser_server.web import audit as audit_stream
@@ -34,7 +35,6 @@ from chaser_server.web.appkeys import (
 )
 from chaser_server.web.auth import Doorkeeper
 from chaser_server.web.counts import Counts
-from chaser_server.web.links import UsedLinks
 from chaser_server.web.metrics import Metrics, PoolCounts
 from chaser_server.web.middleware import (
     BODY_LIMIT_BYTES,
@@ -74,12 +74,14 @@ ROUTES = (
     web.get("/dashboard/data/sessions", dashboard.list_data),
     web.get("/dashboard/data/sessions/{session_id}", dashboard.session_data),
     web.get("/dashboard/data/sessions/{session_id}/thumbnail", dashboard.thumbnail),
+    web.get("/dashboard/data/queue", dashboard.queue_data),
     web.get("/dashboard/data/usage/hosts", dashboard.hosts_data),
     web.get("/dashboard/static/{name:.+}", dashboard.asset),
     web.get("/dashboard/sign-in", dashboard.sign_in),
     web.get("/dashboard/login", signin.use_link, allow_head=False),
     web.post("/dashboard/login", signin.use_password),
     web.post("/dashboard/logout", signin.sign_out),
+    web.post("/dashboard/logout/everywhere", signin.sign_out_everywhere),
     web.get(_DOOR, connect.browser_socket),
     web.get(f"{_DOOR}/", connect.browser_socket),
     web.get(_DOOR + "/devtools/{kind:browser|page}/{target}", connect.target_socket),
@@ -102,6 +104,7 @@ def build_application(
     workspaces: WorkspaceStore,
     audit: AuditLog,
     usage_store: UsageStore,
+    used_links: UsedLinks,
     signer: Signer,
     upstreams: UpstreamPool | None,
     refusals: Mapping[str, int],
@@ -124,15 +127,12 @@ def build_application(
         screenshots=config.limits.screenshots_per_minute,
         preview_tokens=config.limits.preview_tokens_per_minute,
         refusals=REFUSALS_PER_MINUTE,
+        passwords=signin.PASSWORDS_PER_MINUTE,
     )
     application[SIGNER] = signer
-    application[USED_LINKS] = UsedLinks()
+    application[USED_LINKS] = used_links
     application[DOORKEEPER] = Doorkeeper(workspaces)
-    outside = application[OUTSIDE] = Outside(
-        public_url=config.server.public_url,
-        trusted_proxies=config.server.trusted_proxies,
-        allowed_origins=config.server.allowed_origins,
-    )
+    outside = application[OUTSIDE] = Outside(config.server)
     application[PAGES] = Pages(outside)
     application[ASSETS] = Assets()
     counts = application[COUNTS] = Counts()

@@ -193,6 +193,11 @@ def render_key(key: ApiKey) -> dict[str, Any]:
     }
 
 
+def render_key_names(key: ApiKey | None) -> dict[str, str | None]:
+    """How people tell a key from others; None stands for the dashboard, which has none."""
+    return {"key_prefix": None, "key_name": None} if key is None else {"key_prefix": key.prefix, "key_name": key.name}
+
+
 def render_channels(session: Session) -> dict[str, dict[str, int]]:
     """A session's byte counts, each channel apart."""
     return {channel: {"up": session.bytes[channel].up, "down": session.bytes[channel].down} for channel in Channel}

@@ -34,13 +34,24 @@ async def create(request: web.Request) -> web.Response:
     wait_seconds = schemas.parse_wait(request.headers.getall("Prefer", []))
     service = request.app[SERVICE]
     claiming = service.claim(spec, workspace, wait_seconds=wait_seconds)
-    session = await service.begin(await (_unless_gone(request, claiming) if wait_seconds else claiming))
+    session = await service.begin(await (_in_line(request, claiming) if wait_seconds else claiming))
     request[SESSION_ID] = session.id
     await request.app[AUDIT].note(
         workspace.id, "session_created", actor_of(request), session_id=session.id, profile=profile
     )
     body = schemas.render_created(session, request.app[OUTSIDE].cdp_url(request, session.id))
     return web.json_response(body, status=201, headers={"Location": f"/v1/sessions/{session.id}"})
+
+
+async def _in_line(request: web.Request, claiming: Coroutine[Any, Any, RunningSession]) -> RunningSession:
+    """Wait for a place; who was welcome at the end of the line must still be so at its head."""
+    running = await _unless_gone(request, claiming)
+    try:
+        await authenticate(request)
+    except BaseException:
+        request.app[SERVICE].give_back(running)
+        raise
+    return running
 
 
 async def _unless_gone(request: web.Request, claiming: Coroutine[Any, Any, RunningSession]) -> RunningSession:

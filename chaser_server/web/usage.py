@@ -16,7 +16,7 @@ from chaser_server.lifecycle import is_charged
 from chaser_server.model import ApiKey, Session, UsageRow, utc_now
 from chaser_server.web.appkeys import CONFIG, SERVICE, USAGE, WORKSPACES
 from chaser_server.web.identity import authenticate
-from chaser_server.web.schemas import timestamp
+from chaser_server.web.schemas import render_key_names, timestamp
 
 GIGABYTE = 1_000_000_000
 CSV_HEAD = ("date", "key_id", "key_prefix", "key_name", "region", "sessions", "bytes_up", "bytes_down", "bytes_total")
@@ -133,9 +133,7 @@ def _plain(text: str) -> str:
 
 def _key(statement: Statement, key_id: str) -> dict[str, str | None]:
     """A key as a bucket names it; sessions that the dashboard made have none."""
-    key = statement.keys.get(key_id)
-    prefix, name = (None, None) if key is None else (key.prefix, key.name)
-    return {"key_id": key_id or None, "key_prefix": prefix, "key_name": name}
+    return {"key_id": key_id or None, **render_key_names(statement.keys.get(key_id))}
 
 
 def _sessions(rows: Iterable[UsageRow]) -> dict[str, int]:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import io
+import itertools
 import json
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import aiohttp
+import pytest
 from PIL import Image
 from playwright.async_api import Playwright
 
+from chaser_server.substrate import local
+from chaser_server.substrate.local import LocalBrowser
 from tests.api import Api
 from tests.devtools import DevTools
 
@@ -75,3 +80,27 @@ async def test_a_session_that_is_still_created_has_no_picture_yet(api: Api) -> N
     await api.delete(session["id"])
     answer = await api.ask("POST", f"/v1/sessions/{session['id']}/screenshot")
     assert (answer.status, answer.json["error"]["code"]) == (409, "session_not_open")
+
+
+async def test_many_who_ask_at_once_share_one_picture(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    session, many = await api.ready(), 9
+    asked, drawn, everybody_is_here = itertools.count(1), itertools.count(1), threading.Event()
+    take, draw = LocalBrowser.screenshot, local.encode_png
+
+    async def screenshot(self: LocalBrowser) -> bytes:
+        if next(asked) == many:
+            everybody_is_here.set()
+        return await take(self)
+
+    def encode_png(pixels: bytes, width: int, height: int) -> bytes:
+        next(drawn)
+        assert everybody_is_here.wait(20)
+        return draw(pixels, width, height)
+
+    monkeypatch.setattr(LocalBrowser, "screenshot", screenshot)
+    monkeypatch.setattr(local, "encode_png", encode_png)
+    path = f"/v1/sessions/{session['id']}/screenshot"
+    answers = await asyncio.gather(*(api.ask("POST", path) for _ in range(many)))
+    assert {answer.status for answer in answers} == {200}
+    assert next(drawn) - 1 <= 2  # the one under way as the others came, and theirs
+    await api.delete(session["id"])

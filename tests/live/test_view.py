@@ -171,6 +171,12 @@ async def test_control_is_asked_for_and_given_and_held_keys_are_let_go(stage: St
         assert stage.driver.told == [("release_all",)]
 
 
+async def test_who_only_watches_takes_no_number_from_those_who_drive(stage: Stage):
+    async with stage.connect("?watch") as onlooker, stage.connect() as first, stage.connect() as second:
+        told = [await each.control(lambda said: said.get("driver") is not None) for each in (onlooker, first, second)]
+        assert [each["you"] for each in told] == [0, 1, 2]
+
+
 async def test_a_driver_who_leaves_holds_nothing_down_and_the_next_who_asked_drives(stage: Stage):
     async with stage.connect() as driver, stage.connect() as other:
         await other.say("control", a="ask")

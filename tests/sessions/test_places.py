@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from chaser_server.errors import ConcurrencyLimit, SubstrateUnavailable
-from chaser_server.model import SessionSpec, Status
+from chaser_server.model import Session, SessionSpec, Status
 from chaser_server.sessions.running import RunningSession
 from tests.sessions.house import House
 from tests.substrates import FakeSubstrate
@@ -36,10 +36,10 @@ async def until_waiting(house: House) -> None:
 async def test_a_place_given_to_who_leaves_at_that_moment_goes_on(house: House, full: RunningSession) -> None:
     first, second = in_line(house), in_line(house)
     await until_waiting(house)
-    while house.service.waiting != {house.workspace.id: 2}:
+    while len(house.service.waiting[house.workspace.id]) != 2:
         await asyncio.sleep(0)
     deleting = asyncio.create_task(house.delete(full))
-    while house.service.waiting != {house.workspace.id: 1}:
+    while len(house.service.waiting[house.workspace.id]) != 1:
         await asyncio.sleep(0)
     first.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -78,3 +78,27 @@ async def test_without_patience_there_is_no_waiting(house: House, full: RunningS
     with pytest.raises(ConcurrencyLimit):
         await house.service.claim(spec(house), house.workspace)
     assert house.service.waiting == {}
+
+
+async def test_a_create_that_is_cancelled_once_its_row_is_written_goes_on_as_a_session(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    insert, written, answered = house.store.insert, asyncio.Event(), asyncio.Event()
+
+    async def slowly(session: Session) -> None:
+        await insert(session)
+        written.set()
+        await answered.wait()
+
+    monkeypatch.setattr(house.store, "insert", slowly)
+    running = await house.service.claim(spec(house), house.workspace)
+    beginning = asyncio.create_task(house.service.begin(running))
+    await written.wait()
+    beginning.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await beginning
+    answered.set()
+    await asyncio.wait_for(running.settled.wait(), 10)
+    assert house.service.running == [running]
+    await house.delete(running)
+    assert await house.store.open_sessions() == []

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from datetime import timedelta
 from typing import Any
 
+import aiohttp
+
 from chaser_server.app import DATABASE_NAME, SIGNING_SECRET
 from chaser_server.model import Workspace, utc_now
-from chaser_server.signing import Signer
+from chaser_server.signing import Signer, SignIn
 from chaser_server.store.database import Database
 from chaser_server.store.secrets import load_secret
 from chaser_server.store.workspaces import WorkspaceStore
@@ -33,7 +37,8 @@ class Dashboard:
         await store.add_key(found.id, name="for tests", secret=secret)
         signer = Signer(await load_secret(database, SIGNING_SECRET))
         await database.close()
-        return cls(api, found, signer.sign_cookie(found.id, utc_now() + timedelta(hours=1)), secret)
+        sign_in = SignIn(found.id, utc_now() + timedelta(hours=1), found.sign_in_epoch)
+        return cls(api, found, signer.sign_cookie(sign_in), secret)
 
     async def ask(self, method: str, path: str, *, origin: str | None = None, **options: Any) -> Answer:
         """One request; `origin` is another page's, or "" for none."""
@@ -41,3 +46,17 @@ class Dashboard:
         if (chosen := self.api.url if origin is None else origin) != "":
             headers["Origin"] = chosen
         return await self.api.ask(method, path, key=options.pop("key", ""), headers=headers, **options)
+
+    async def first_events(self, count: int) -> list[dict[str, Any]]:
+        """The first events of the audit stream."""
+        events: list[dict[str, Any]] = []
+        headers = {"Cookie": f"chaser_session={self.cookie}"}
+        async with (
+            aiohttp.ClientSession() as http,
+            http.get(f"{self.api.url}/v1/audit/stream", headers=headers) as answer,
+        ):
+            while len(events) < count:
+                line = (await asyncio.wait_for(answer.content.readline(), 10)).decode()
+                if line.startswith("data: "):
+                    events.append(json.loads(line.removeprefix("data: ")))
+        return events

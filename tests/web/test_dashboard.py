@@ -11,11 +11,10 @@ import aiohttp
 import pytest
 
 from chaser_server.model import utc_now
-from chaser_server.signing import Signer
+from chaser_server.signing import LINK_LIFE, Signer
 from chaser_server.store.database import Database
 from chaser_server.store.secrets import load_secret
 from chaser_server.store.workspaces import WorkspaceStore
-from chaser_server.web.links import LINK_LIFE
 from chaser_server.web.pages import STATIC
 from tests.api import Answer, Api
 from tests.substrates import FakeSubstrate

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 from playwright.async_api import Browser, expect
 
 from chaser_server.model import LedgerRow, utc_now
 from chaser_server.web.pages import STATIC
+from chaser_server.web.signin import PASSWORDS_PER_MINUTE
 from tests.api import Api
 from tests.substrates import FakeBrowser, FakeSubstrate
 from tests.web.conftest import ServeFake
@@ -163,3 +165,51 @@ async def test_the_three_pages_fit_a_phone(viewer: Browser, serve_fake: ServeFak
         await expect(page.locator(shown).first).to_be_visible()
         assert await page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
     assert complaints == []
+
+
+async def test_the_page_of_sessions_shows_who_waits_while_somebody_does(viewer: Browser, serve_fake: ServeFake) -> None:
+    api = await serve_fake(FakeSubstrate(), limits={"concurrent_sessions": 1})
+    holder = await api.create()
+    page, _ = await sit_down(viewer, api, PHONE)
+    await expect(page.locator("#sessions > tbody > tr")).to_have_count(1)
+    await expect(page.locator("#queue")).to_be_hidden()
+    asked = api.ask("POST", "/v1/sessions", headers={"Prefer": "wait=60"}, json={"profile": "mobile"})
+    in_line = asyncio.create_task(asked)
+    await expect(page.locator("#queue li")).to_contain_text(f"first start {api.key[:16]}…mobile0:0")
+    assert await page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+    await api.delete(holder["id"])
+    assert (await in_line).status == 201
+    await expect(page.locator("#queue")).to_be_hidden()
+
+
+async def test_signing_out_everywhere_ends_at_the_sign_in_page(viewer: Browser, fake_api: Api) -> None:
+    page, _ = await sit_down(viewer, fake_api)
+    other, _ = await sit_down(viewer, fake_api)
+    await page.goto(f"{fake_api.url}/dashboard/keys")
+    await page.get_by_role("button", name="Sign out everywhere").click()
+    await page.locator("#everywhere").get_by_role("button", name="Sign out everywhere").click()
+    await page.wait_for_url("**/dashboard/sign-in")
+    await other.goto(f"{fake_api.url}/dashboard/usage")
+    await expect(other.get_by_role("heading", name="Sign in")).to_be_visible()
+
+
+async def test_who_guesses_too_often_is_told_to_wait(viewer: Browser, serve_fake: ServeFake) -> None:
+    api = await serve_fake(FakeSubstrate(), dashboard={"password": "correct horse"})
+    for _ in range(PASSWORDS_PER_MINUTE):
+        await api.ask("POST", "/dashboard/login", key="", data={"password": "guess"}, allow_redirects=False)
+    page = await viewer.new_page()
+    await page.goto(f"{api.url}/dashboard/sign-in")
+    await page.get_by_label("Password").fill("correct horse")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("alert")).to_contain_text("Too many tries. Please wait ")
+
+
+async def test_the_page_of_a_session_without_a_screen_says_so(viewer: Browser, fake_api: Api) -> None:
+    answer = await (await Dashboard.of(fake_api)).ask("POST", "/v1/keys", json={"name": "rehearsal", "mode": "test"})
+    created = await fake_api.ask("POST", "/v1/sessions", key=answer.json["secret"])
+    page, _ = await sit_down(viewer, fake_api, PHONE)
+    await page.goto(f"{fake_api.url}/dashboard/sessions/{created.json['id']}")
+    await expect(page.locator("#overlay-text")).to_contain_text("Sessions of cha_test_ keys have no screen")
+    await expect(page.locator("#state")).to_have_text("No live view")
+    await fake_api.delete(created.json["id"])
+    await expect(page.locator("#state")).to_have_text("Ended")

@@ -37,7 +37,7 @@ async def works(api: Api, secret: str) -> bool:
 
 async def made(dashboard: Dashboard, **fields: Any) -> dict[str, Any]:
     answer = await dashboard.ask("POST", "/v1/keys", json={"name": "ci", **fields})
-    assert answer.status == 201, answer.body
+    assert (answer.status, answer.headers["Cache-Control"]) == (201, "no-store"), answer.body
     created: dict[str, Any] = answer.json
     return created
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -118,11 +119,14 @@ async def test_who_waits_is_told_by_workspace_with_whose_turn_is_next(house: Hou
     for number, workspace in enumerate((other, other, house.workspace), start=1):
         spec = SessionSpec(workspace.id, None, "default", 60)
         waiting.append(asyncio.create_task(create_in_line(house, spec, workspace)))
-        while sum(house.service.waiting.values()) < number:
+        while sum(map(len, house.service.waiting.values())) < number:
             await asyncio.sleep(0)
     numbers = read(metrics, names)
     assert (numbers["chaser_queue_length", ("other",)], numbers["chaser_queue_position", ("other",)]) == (2, 1)
     assert (numbers["chaser_queue_length", ("default",)], numbers["chaser_queue_position", ("default",)]) == (1, 2)
+    assert (
+        numbers["chaser_queue_oldest_seconds", ("other",)] >= numbers["chaser_queue_oldest_seconds", ("default",)] > 0
+    )
     await house.delete(running)
     await waiting[0]
     numbers = read(metrics, names)
@@ -133,6 +137,9 @@ async def test_who_waits_is_told_by_workspace_with_whose_turn_is_next(house: Hou
     numbers = read(metrics, names)
     assert numbers["chaser_queue_length", ("other",)] == 0
     assert ("chaser_queue_position", ("other",)) not in numbers
+    assert numbers["chaser_queue_oldest_seconds", ("other",)] == 0
+    ends = {outcome: numbers["chaser_queue_waits_total", (outcome,)] for outcome in ("served", "left", "timed_out")}
+    assert ends == {"served": 1, "left": 2, "timed_out": 0}
 
 
 async def test_requests_are_counted_by_pattern_and_errors_by_code(fake_api: Api) -> None:
@@ -169,8 +176,9 @@ async def test_no_label_names_a_session_a_key_or_an_address(fake_api: Api) -> No
 
 async def test_sessions_of_test_keys_do_not_make_the_server_look_slow(house: House) -> None:
     metrics = metrics_of(house.service)
-    running = await house.create()
+    running = await house.service.claim(SessionSpec(house.workspace.id, None, "default", 60), house.workspace)
     running.rehearsal = True
+    await house.service.begin(running)
     await running.settled.wait()
     numbers = read(metrics)
     assert numbers["chaser_sessions_created_total", ()] == 1
@@ -213,6 +221,14 @@ async def test_every_name_has_its_unit_or_total_and_is_ours_or_the_process_own(f
     assert len(names) == len(set(names))
 
 
+async def test_every_number_of_ours_is_in_the_manual(house: House) -> None:
+    upstreams = UpstreamPool([Upstream.parse("berlin-1", "http://127.0.0.1:1")])
+    text = metrics_of(house.service, upstreams=upstreams).render("", {})[0].decode()
+    told = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding="utf-8")
+    names = set(re.findall(r"# TYPE (chaser_\S+)", text))
+    assert names == set(re.findall(r"`(chaser_[a-z_]+)`", told))
+
+
 async def test_open_metrics_are_given_to_who_asks_for_them(fake_api: Api) -> None:
     headers = {"Accept": "application/openmetrics-text; version=1.0.0"}
     answer = await fake_api.ask("GET", "/metrics", key="", headers=headers)
@@ -227,6 +243,9 @@ async def test_open_metrics_are_given_to_who_asks_for_them(fake_api: Api) -> Non
         ({"listen": "localhost:0"}, "auto", {}, False),
         ({"listen": "[::1]:0"}, "auto", {}, False),
         ({}, "auto", {"X-Forwarded-For": "203.0.113.5"}, True),
+        ({}, "auto", {"Host": "127.0.0.1:7070"}, False),
+        ({}, "auto", {"Host": "evil.example:7070"}, True),
+        ({}, "never", {"Host": "evil.example:7070"}, False),
         ({}, "always", {}, True),
         ({"listen": "0.0.0.0:0"}, "auto", {}, True),
         ({"listen": "host.example:0"}, "auto", {}, True),

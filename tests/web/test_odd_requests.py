@@ -71,10 +71,7 @@ async def test_a_key_needs_a_name_that_can_be_stored(api: Api, dashboard: dict[s
         (FORM, b""),
     ],
 )
-async def test_a_form_that_is_none_is_a_wrong_password(
-    api: Api, content_type: str, body: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("chaser_server.web.signin._WRONG_PASSWORD_SECONDS", 0.0)
+async def test_a_form_that_is_none_is_a_wrong_password(api: Api, content_type: str, body: bytes) -> None:
     headers = {"Content-Type": content_type}
     answer = await api.ask("POST", "/dashboard/login", key="", data=body, headers=headers, allow_redirects=False)
     assert (answer.status, answer.headers["Location"]) == (303, "/dashboard/sign-in?wrong=1")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextlib import AsyncExitStack
+from datetime import datetime
 from pathlib import Path
 
 import aiohttp
@@ -11,6 +13,7 @@ import pytest
 
 from chaser_server import app
 from chaser_server.config import parse
+from chaser_server.model import utc_now
 from chaser_server.sessions.service import SessionService
 from chaser_server.store.database import Database
 from chaser_server.store.workspaces import WorkspaceStore
@@ -19,6 +22,7 @@ from chaser_server.web.schemas import parse_wait
 from tests.api import Answer, Api
 from tests.substrates import FakeSubstrate
 from tests.web.conftest import ServeFake, furnish
+from tests.web.cookies import Dashboard
 
 WAIT = {"Prefer": "wait=60"}
 
@@ -39,7 +43,7 @@ def service(monkeypatch: pytest.MonkeyPatch) -> list[SessionService]:
 
 async def in_line(service: list[SessionService], count: int) -> None:
     """Until so many wait in all."""
-    while sum(service[0].waiting.values()) != count:
+    while sum(map(len, service[0].waiting.values())) != count:
         await asyncio.sleep(0)
 
 
@@ -129,7 +133,17 @@ async def test_who_comes_later_does_not_overtake_the_line(serve_fake: ServeFake,
     assert (await patient).status == 201
 
 
-async def test_a_place_goes_to_nobody_who_has_left(serve_fake: ServeFake, service: list[SessionService]) -> None:
+async def until_counted(api: Api, status: int) -> None:
+    """Until a create was answered so."""
+    line = f'chaser_http_requests_total{{method="POST",route="/v1/sessions",status="{status}"}} 1.0'
+    async with asyncio.timeout(10):
+        while line not in (await api.ask("GET", "/metrics", key="")).body.decode():
+            pass
+
+
+async def test_a_place_goes_to_nobody_who_has_left(
+    serve_fake: ServeFake, service: list[SessionService], caplog: pytest.LogCaptureFixture
+) -> None:
     api = await serve_fake(FakeSubstrate(), limits={"concurrent_sessions": 1})
     first = await api.create()
     async with aiohttp.ClientSession() as http:
@@ -138,9 +152,28 @@ async def test_a_place_goes_to_nobody_who_has_left(serve_fake: ServeFake, servic
         await in_line(service, 1)
         leaving.cancel()
     await in_line(service, 0)
+    await until_counted(api, 499)
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
     await api.delete(first["id"])
     listed = (await api.ask("GET", "/v1/sessions")).json["data"]
     assert [session["id"] for session in listed] == [first["id"]]
+    await api.create()
+
+
+async def test_a_key_that_is_revoked_in_line_gets_no_place(
+    serve_fake: ServeFake, service: list[SessionService]
+) -> None:
+    api = await serve_fake(FakeSubstrate(), limits={"concurrent_sessions": 1})
+    first = await api.create()
+    database = await Database.open(api.data_dir / "chaser.db")
+    store, secret = WorkspaceStore(database), new_key()
+    key = await store.add_key((await store.ensure_default()).id, name="soon revoked", secret=secret)
+    revoked = waiting(api, secret)
+    await in_line(service, 1)
+    await store.end_key(key.id, utc_now())
+    await database.close()
+    await api.delete(first["id"])
+    assert (await revoked).status == 401
     await api.create()
 
 
@@ -173,3 +206,31 @@ async def test_a_server_that_drains_sends_the_line_away(tmp_path: Path, monkeypa
                 answer = await asked
                 assert (answer.status, answer.json["error"]["code"]) == (503, "substrate_unavailable")
                 assert int(answer.headers["Retry-After"]) >= 1
+
+
+async def test_the_dashboard_is_told_who_of_its_workspace_waits(
+    serve_fake: ServeFake, service: list[SessionService]
+) -> None:
+    api = await serve_fake(FakeSubstrate(), limits={"max_sessions": 1})
+    path, dashboard = "/dashboard/data/queue", await Dashboard.of(api)
+    assert (await api.ask("GET", path, key="")).status == 401
+    assert (await dashboard.ask("GET", path)).json == {"waiting": 0, "data": []}
+    await api.create()
+    line = [waiting(api, await add_workspace(api, "elsewhere")), waiting(api, dashboard.key)]
+    await in_line(service, 2)
+    headers = {**WAIT, "Cookie": f"chaser_session={dashboard.cookie}", "Origin": api.url}
+    by_hand = api.ask("POST", "/v1/sessions", key="", headers=headers, json={"profile": "mobile"})
+    line.append(asyncio.create_task(by_hand))
+    await in_line(service, 3)
+    told = (await dashboard.ask("GET", path)).json
+    assert told["waiting"] == 2
+    for row in told["data"]:
+        assert abs((datetime.fromisoformat(row.pop("since")) - utc_now()).total_seconds()) < 60
+    assert told["data"] == [
+        {"profile": "default", "key_prefix": dashboard.key[:16], "key_name": "for tests"},
+        {"profile": "mobile", "key_prefix": None, "key_name": None},
+    ]
+    for task in line:
+        task.cancel()
+    await in_line(service, 0)
+    assert (await dashboard.ask("GET", path)).json == {"waiting": 0, "data": []}

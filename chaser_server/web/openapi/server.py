@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from chaser_server.web.openapi.errors import HEADERS
 from chaser_server.web.openapi.parts import (
+    BY_COOKIE,
     BY_KEY,
     OPEN,
     REQUEST_ID,
@@ -52,7 +53,8 @@ LOGIN_PASSWORD = operation(
         "content": {"application/x-www-form-urlencoded": {"schema": _FORM, "example": {"password": "…"}}},
     },
     responses={"303": _elsewhere("Signed in, or back to the form with ?wrong=1.", "/dashboard")},
-    errors=("invalid_request", "forbidden", "not_found", "payload_too_large"),
+    description="At most 10 tries a minute, of all callers together.",
+    errors=("invalid_request", "forbidden", "not_found", "payload_too_large", "rate_limited"),
 )
 
 LOGOUT = operation(
@@ -62,6 +64,16 @@ LOGOUT = operation(
     security=OPEN,
     responses={"303": _elsewhere("The cookie is gone.", "/dashboard/sign-in")},
     errors=("forbidden",),
+)
+
+LOGOUT_EVERYWHERE = operation(
+    "signOutEverywhere",
+    "Sign everybody out",
+    tag=SIGN_IN,
+    description="Every sign-in to the dashboard of this workspace is void from now on. Keys go on working.",
+    security=BY_COOKIE,
+    responses={"303": _elsewhere("Everybody has to sign in anew.", "/dashboard/sign-in")},
+    errors=("unauthorized", "forbidden"),
 )
 
 HEALTH = operation(
@@ -127,6 +139,7 @@ DOCS = operation(
 PATHS: dict[str, Json] = {
     "/dashboard/login": {"get": LOGIN_LINK, "post": LOGIN_PASSWORD},
     "/dashboard/logout": {"post": LOGOUT},
+    "/dashboard/logout/everywhere": {"post": LOGOUT_EVERYWHERE},
     "/healthz": {"get": HEALTH},
     "/readyz": {"get": READY},
     "/metrics": {"get": METRICS},

@@ -108,8 +108,9 @@ AUDIT = operation(
     "streamAudit",
     "Follow the audit",
     tag=TAG,
-    description="Server-sent events, without an end: first those behind `Last-Event-ID`, or the newest 100, then each "
-    "as it happens. Keys created, rotated and revoked, sessions created and ended, sign-ins, refused requests.",
+    description="Server-sent events, until the sign-in or the server ends: first those behind `Last-Event-ID`, or the "
+    "newest 100, then each as it happens. Keys created, rotated and revoked, sessions created and ended, sign-ins, "
+    "refused ones and their end, refused requests.",
     security=BY_COOKIE,
     parameters=[in_header("Last-Event-ID", "The id of the last event seen.", {"type": "string"})],
     responses={"200": raw("A stream of events.", "text/event-stream", {"type": "string"}, example=_EVENT)},

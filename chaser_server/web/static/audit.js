@@ -6,7 +6,7 @@ import { fact, moment, sentence, shortId, timeOfDay } from "./words.js";
 
 const MOST = 500;
 const FRESH_MS = 5000; // younger events are told to screen readers: they come as one looks on
-const TONES = { session_created: "good", key_created: "good", request_refused: "bad", key_revoked: "bad" };
+const TONES = { session_created: "good", key_created: "good", request_refused: "bad", sign_in_refused: "bad", key_revoked: "bad" };
 
 const $ = (selector) => document.querySelector(selector);
 const body = $("#events tbody");

@@ -83,6 +83,7 @@ function card(path, method, operation) {
 
 function show(api) {
   const contents = document.querySelector("#contents");
+  contents.open = !matchMedia("(max-width: 55rem)").matches; // on a phone they would fill the screen before the first word
   const operations = Object.entries(api.paths).flatMap(([path, item]) =>
     Object.entries(item).map(([method, operation]) => ({ path, method, operation })));
   document.querySelector("#version").append(api.info.version);

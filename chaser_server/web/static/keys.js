@@ -125,7 +125,9 @@ onAgreed($("#revoke"), async () => {
   $("#revoke").close();
   $("#announce").textContent = `${asked.name} is revoked.`;
 });
+onAgreed($("#everywhere"), () => send("POST", "/dashboard/logout/everywhere")); // what is asked next leads to the sign-in page
 $("#new").addEventListener("click", () => ask($("#create")));
+$("#out").addEventListener("click", () => ask($("#everywhere")));
 $("#shown").addEventListener("close", () => ($("#secret").value = ""));
 $("#copy").addEventListener("click", async () => {
   try {

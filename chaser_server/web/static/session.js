@@ -59,9 +59,11 @@ function tick() {
 }
 
 function showPlayer(status) {
-  if (status.state === "ended" && !OVER.has(session.status)) refresh(); // the page's own news are older
-  const state = OVER.has(session.status) || status.state === "ended" ? "ended" : status.state;
-  $("#state").textContent = sentence(state);
+  const over = OVER.has(session.status);
+  const unseen = status.state === "ended" && !over && !(status.reason in REASONS); // sessions of test keys have no screen
+  if (status.state === "ended" && !over && !unseen) refresh(); // the page's own news are older
+  const state = over ? "ended" : unseen ? "unseen" : status.state;
+  $("#state").textContent = unseen ? "No live view" : sentence(state);
   $("#state").dataset.tone = TONES[state] ?? "";
   const live = state === "live";
   for (const element of document.querySelectorAll(".now")) element.hidden = !live;
@@ -91,6 +93,7 @@ function showOverlay(state, { reason }) {
   const [title, text] = {
     connecting: session.status === "creating" ? ["The browser is starting", "It will appear here in a moment."] : ["Connecting", ""],
     creating: ["The browser is starting", "It will appear here in a moment."],
+    unseen: ["No live view", `${(reason ?? "").slice(0, 1).toUpperCase()}${(reason ?? "").slice(1)}.`],
     reconnecting: ["The connection was lost", `Connecting again… ${reason ?? ""}`],
     ended: session.status === "error"
       ? ["The browser could not be started", "The events tell why."]
@@ -100,7 +103,7 @@ function showOverlay(state, { reason }) {
   $("#overlay").hidden = title === "";
   setText("#overlay-title", title);
   setText("#overlay-text", text);
-  $("#overlay-links").hidden = state !== "ended";
+  $("#overlay-links").hidden = state !== "ended" && state !== "unseen";
 }
 
 function setText(selector, text) {

@@ -1,6 +1,7 @@
 /** The page of all sessions: a table that keeps itself fresh, and what can be done with each of them. */
 import "./frame.js";
 import { get, poll, send } from "./api.js";
+import { showQueue, tickQueue } from "./queue.js";
 import { SessionList } from "./session-list.js";
 import { SessionRow } from "./session-row.js";
 import { watchThumbnails } from "./thumbnails.js";
@@ -31,6 +32,7 @@ const refresh = poll(
     const status = chosenStatus();
     try {
       const page = await get(query({ limit: Math.min(MOST, Math.max(PAGE, list.size)) }));
+      showQueue(await get("/dashboard/data/queue"));
       if (status !== chosenStatus()) return; // another filter was chosen meanwhile; it has asked for itself
       failures = 0;
       $("#problem").textContent = "";
@@ -145,4 +147,8 @@ if (choice) {
   choice.checked = true;
   refresh();
 }
-setInterval(() => document.hidden || rows.forEach((row) => row.tick()), 1000);
+setInterval(() => {
+  if (document.hidden) return;
+  rows.forEach((row) => row.tick());
+  tickQueue();
+}, 1000);

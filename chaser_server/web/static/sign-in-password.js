@@ -7,9 +7,15 @@ form?.addEventListener("submit", async (event) => {
   button.disabled = true;
   try {
     const response = await fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form)) });
-    location.replace(response.url); // the sessions, or this page with what was wrong
+    if (response.ok) location.replace(response.url); // the sessions, or this page with what was wrong
+    else refuse(`Too many tries. Please wait ${response.headers.get("Retry-After") ?? 60} s.`);
   } catch {
-    document.querySelector("[role=alert]").textContent = "The server does not answer.";
+    refuse("The server does not answer.");
+  } finally {
     button.disabled = false;
   }
 });
+
+function refuse(why) {
+  document.querySelector("[role=alert]").textContent = why;
+}

@@ -9,9 +9,10 @@ export function watchThumbnails() {
     for (const { target, isIntersecting } of entries) {
       const picture = pictures.get(target.querySelector("img"));
       if (picture) picture.seen = isIntersecting;
+      if (picture?.etag === "" && isIntersecting) refreshAll(); // its first one is not waited for
     }
   });
-  poll(() => EVERY_SECONDS, async () => {
+  const refreshAll = poll(() => EVERY_SECONDS, async () => {
     for (const [image, picture] of pictures) {
       if (picture.seen && !document.hidden) await refresh(image, picture);
     }

@@ -21,7 +21,7 @@ from chaser_server.errors import MachineError, StorageFailed
 from chaser_server.store.schema import MIGRATIONS, migrate
 
 TIMESTAMP = "%Y-%m-%dT%H:%M:%S.%fZ"
-_CHECKPOINT_TRIES = 6
+_CHECKPOINT_TRIES, _CHECKPOINT_SECONDS = 100, 0.05
 
 
 def to_text(moment: datetime | None) -> str | None:
@@ -96,10 +96,11 @@ class Database:
         async with self._turn:
             try:
                 await self._writer.execute("VACUUM")
-                for _ in range(_CHECKPOINT_TRIES):  # each waits for readers and writers, if not for ever
+                for _ in range(_CHECKPOINT_TRIES):  # it waits for readers and writers, but not for another checkpoint
                     [(busy, *_)] = await self._writer.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
                     if not busy:
                         return
+                    await asyncio.sleep(_CHECKPOINT_SECONDS)
             except sqlite3.OperationalError as error:
                 raise StorageFailed(f"the database cannot be shrunk now: {error}") from error
         raise StorageFailed("the database is too busy to be shrunk now; try again")

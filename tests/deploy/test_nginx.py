@@ -17,9 +17,11 @@ from tests.egress.upstreams import certificate, free_port, needed, running, trus
 from tests.processes import ROOT
 from tests.site import Site
 
-# What Debian's own nginx.conf is around the example, without its folders, which only root may write to.
+# What Debian's own nginx.conf is around the example, without its folders, which only root may write to. One process, so
+# that no worker outlives the test.
 AROUND = """
 daemon off;
+master_process off;
 pid {folder}/pid;
 error_log {folder}/error.log;
 events {{}}

@@ -10,6 +10,8 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from chaser_server.tokens import new_uuid7
+from chaser_server.web.appkeys import COUNTS
+from chaser_server.web.counts import Counts
 from chaser_server.web.middleware import ErrorResponse
 
 SHUTDOWN_SECONDS = 1.0
@@ -27,24 +29,33 @@ class Runner(web.AppRunner):
     async def _make_server(self) -> web.Server:
         made = await super()._make_server()
         return _Front(
-            made.request_handler, request_factory=made.request_factory, handler_cancellation=False, access_log=None
+            made.request_handler,
+            request_factory=made.request_factory,
+            handler_cancellation=False,
+            access_log=None,
+            counts=self.app[COUNTS],
         )
 
 
 class _Front(web.Server):
     """Makes one `Conversation` for each connection."""
 
+    def __init__(self, *args: Any, counts: Counts, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._counts = counts
+
     def __call__(self) -> RequestHandler:
-        return Conversation(self, loop=self._loop, **self._kwargs)
+        return Conversation(self, loop=self._loop, counts=self._counts, **self._kwargs)
 
 
 class Conversation(RequestHandler):
     """One connection. What its parser cannot read never reaches a middleware. `gone` is set when it is lost."""
 
-    __slots__ = ("gone",)
+    __slots__ = ("_counts", "gone")
 
-    def __init__(self, *args: Any, **options: Any) -> None:
+    def __init__(self, *args: Any, counts: Counts, **options: Any) -> None:
         super().__init__(*args, **options)
+        self._counts = counts
         self.gone = asyncio.Event()
 
     def connection_lost(self, exc: BaseException | None) -> None:
@@ -64,6 +75,7 @@ class Conversation(RequestHandler):
         else:
             log.error("request %s failed", request_id, exc_info=exc)
             response = ErrorResponse(500, "internal_error", f"this is our fault; the log names request {request_id}")
+        self._counts.errors[response.code] += 1
         response.headers["X-Request-Id"] = request_id
         response.force_close()
         return response

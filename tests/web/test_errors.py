@@ -410,4 +410,5 @@ async def test_what_is_no_http_is_answered_in_the_same_shape(fake_api: Api, requ
     status, headers, body = await raw(fake_api, request_bytes)
     assert (status, body["error"]["code"]) == (400, "invalid_request")
     assert headers["X-Request-Id"].startswith("req_")
-    assert (await fake_api.ask("GET", "/healthz")).status == 200
+    numbers = (await fake_api.ask("GET", "/metrics", key="")).body.decode()
+    assert 'chaser_errors_total{code="invalid_request"} 1.0' in numbers

@@ -214,7 +214,7 @@ async def test_keys_held_when_the_viewer_looks_away_are_let_go(stage: Stage):
 
 async def test_the_player_comes_back_by_itself_and_ends_when_the_session_does(stage: Stage):
     await stage.viewer.evaluate("statuses.length = 0")
-    for viewer in list(stage.view._viewers.values()):
+    for viewer in list(stage.view._viewers):
         await viewer._socket.close(1011, "a hiccup")  # type: ignore[attr-defined]
     await stage.viewer.until("statuses.includes('reconnecting') && last.state === 'live' && last.driving")
     await stage.viewer.evaluate("window.gone = true")

@@ -246,7 +246,8 @@ class Config:
         A user without a home keeps them with the database.
         """
         home = os.path.expanduser("~")
-        if base := os.environ.get("XDG_CACHE_HOME") or (f"{home}/.cache" if home != "~" else ""):
+        is_home = home != "/" and os.access(home, os.W_OK)
+        if base := os.environ.get("XDG_CACHE_HOME") or (f"{home}/.cache" if is_home else ""):
             return Path(base) / "chaser-server"
         return self.data_dir / "cache"
 

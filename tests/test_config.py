@@ -149,13 +149,18 @@ def test_the_data_directory_follows_the_setting_then_xdg(monkeypatch: pytest.Mon
     assert parse({}).data_dir == Path("/xdg/chaser-server")
 
 
-def test_answers_are_kept_in_the_users_cache_or_with_the_database(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_answers_are_kept_in_the_users_cache_or_with_the_database(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     config = parse({"server": {"data_dir": "/here"}})
     monkeypatch.setenv("XDG_CACHE_HOME", "/xdg")
     assert config.cache_dir == Path("/xdg/chaser-server")
     monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setenv("HOME", "/home/somebody")
-    assert config.cache_dir == Path("/home/somebody/.cache/chaser-server")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert config.cache_dir == tmp_path / ".cache/chaser-server"
+    for home in ("/", "/nonexistent"):  # of system users
+        monkeypatch.setenv("HOME", home)
+        assert config.cache_dir == Path("/here/cache")
     monkeypatch.delenv("HOME")
     monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)  # a user whom nobody knows: KeyError
     assert config.cache_dir == Path("/here/cache")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from chaser_server.bench.ways import BenchServer, server
 
 ROUNDS = 6
 PAGES_ALONE = 10
+FILL_SECONDS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +54,9 @@ async def measure(rounds: int = ROUNDS) -> list[Refill]:
 
 
 async def _while_filling(page: Any, url: str, here: BenchServer) -> list[float]:
-    while not await here.metric("chaser_pool_starting"):
-        pass  # it begins when launches have been quiet for a moment
+    async with asyncio.timeout(FILL_SECONDS):
+        while not await here.metric("chaser_pool_starting"):
+            pass  # it begins when launches have been quiet for a moment
     took = []
     while await here.metric("chaser_pool_starting"):
         took.append(await _milliseconds(page, url))

@@ -8,6 +8,7 @@ the pool is full then. Throughput is of as many workers, each with one session a
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import statistics
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -138,7 +139,8 @@ class Run:
         except Exception:  # counted, whatever it was: the other ways are still to be measured
             self.failures += 1
             if opened is not None and len(marks) < 4:
-                await opened.release()
+                with contextlib.suppress(Exception):  # the browser may have gone by itself
+                    await opened.release()
             return
         for stage, began, ended in zip(STAGES, marks, marks[1:], strict=False):
             self.milliseconds[stage].append((ended - began) * 1000)

@@ -17,7 +17,7 @@ from chaser_server.errors import ConfigError
 Measure = Callable[[str, bool], Any]
 """Takes a Chromium and whether to be quick; returns rows."""
 
-FULL = sessions.Scale(rounds=10, concurrencies=(1, 4, 8), sustained=24)
+FULL = sessions.Scale(rounds=6, concurrencies=(1, 4, 8), sustained=24)
 QUICK = sessions.Scale(rounds=3, concurrencies=(1, 4), sustained=12)
 
 PARTS: Mapping[str, tuple[Any, Measure]] = {
@@ -49,12 +49,17 @@ def run(config: Config, *, only: Collection[str] = (), json_file: Path | None = 
             found = measure(chromium, quick)
             print(room.table(found), end="\n\n", flush=True)
             rows += found
+            _write(json_file, rows)  # a part that fails takes nothing of those before it along
     verdicts = goals.judge(rows)
     if verdicts:
         print(goals.table(verdicts), flush=True)
-    if json_file is not None:
-        json_file.write_text("".join(f"{line_of(row)}\n" for row in [*rows, *verdicts]), encoding="utf-8")
+    _write(json_file, [*rows, *verdicts])
     return 0
+
+
+def _write(json_file: Path | None, rows: list[Any]) -> None:
+    if json_file is not None:
+        json_file.write_text("".join(f"{line_of(row)}\n" for row in rows), encoding="utf-8")
 
 
 def line_of(row: Any) -> str:

@@ -27,10 +27,14 @@ class AnswerCache:
         """Keep an answer, in one move: several servers may share the directory."""
         with contextlib.suppress(OSError):
             self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-            descriptor, written = tempfile.mkstemp(dir=self._directory)
-            with open(descriptor, "w", encoding="utf-8") as file:
-                json.dump(answer, file)
-            os.replace(written, self._path(name))
+            with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=self._directory, delete=False) as file:
+                try:
+                    json.dump(answer, file)
+                    file.flush()
+                    os.replace(file.name, self._path(name))
+                except OSError:
+                    os.unlink(file.name)
+                    raise
 
     def _path(self, name: str) -> Path:
         return self._directory / f"{name}.json"

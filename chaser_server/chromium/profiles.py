@@ -129,8 +129,8 @@ async def load_devices(cache: AnswerCache) -> Devices:
         packed: Devices = json.loads(PACKED_DEVICES.read_text(encoding="utf-8"))
         return packed
     name = f"devices-{version('playwright')}"
-    devices: Devices | None = cache.get(name)
-    if devices is None:
+    devices: Devices = cache.get(name)
+    if not isinstance(devices, dict):
         devices = await _ask_playwright()
         await asyncio.to_thread(cache.put, name, devices)
     return devices

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import re
 from pathlib import Path
 
@@ -16,7 +17,7 @@ async def chrome_major(executable: Path, cache: AnswerCache) -> int:
     """The major version of `executable`. Raises `MachineError` when it does not say one."""
     status = executable.stat()
     fingerprint = [str(executable), status.st_size, status.st_mtime_ns]
-    name = f"{executable.name}-version"
+    name = f"{executable.name}-{hashlib.sha256(str(executable).encode()).hexdigest()[:8]}-version"
     match cache.get(name):
         case {"executable": known, "major": int(major)} if known == fingerprint:
             return major

@@ -5,6 +5,9 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+PROGRAM_PATH = "/usr/local/bin:/usr/bin:/bin"
+"""Where a session's programs are looked for, see `chromium.flags.environment`."""
+
 
 def xvfb_argv(
     width: int,
@@ -41,5 +44,8 @@ def takes_socket(binary: str = "Xvfb") -> bool:
     It does where it was built with systemd's sd_listen_fds(3), as Debian's and Fedora's are: the function's name is in
     the file then. Another server would make a socket of its own in place of that.
     """
-    path = shutil.which(binary)
-    return path is not None and b"sd_listen_fds" in Path(path).read_bytes()
+    path = shutil.which(binary, path=PROGRAM_PATH)
+    try:
+        return path is not None and b"sd_listen_fds" in Path(path).read_bytes()
+    except OSError:
+        return False

@@ -10,11 +10,13 @@ import contextlib
 import json
 import os
 import socket
+from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 MAX_ANSWER_BYTES = 4096
 _MAX_DESCRIPTORS = 4
+_DESCRIPTOR_BYTES = array("i").itemsize
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +77,7 @@ class Channel:
         try:
             while not data.endswith(b"\n"):
                 await readable(self._sock)
-                part, received, _, _ = socket.recv_fds(
-                    self._sock, MAX_ANSWER_BYTES, _MAX_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC
-                )
+                part, received = _receive_once(self._sock)
                 descriptors += received
                 data += part
                 if len(data) > MAX_ANSWER_BYTES or len(descriptors) > 1:
@@ -89,6 +89,20 @@ class Channel:
             for descriptor in descriptors:
                 os.close(descriptor)
             raise
+
+
+def _receive_once(sock: socket.socket) -> tuple[bytes, list[int]]:
+    """What is there, bytes and descriptors. Other children must not inherit these, so the kernel marks them at once.
+
+    `socket.recv_fds` would do, but passes its flags on to nobody.
+    """
+    space = socket.CMSG_SPACE(_MAX_DESCRIPTORS * _DESCRIPTOR_BYTES)
+    data, ancillary, _, _ = sock.recvmsg(MAX_ANSWER_BYTES, space, socket.MSG_CMSG_CLOEXEC)
+    received = array("i")
+    for level, kind, content in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            received.frombytes(content[: len(content) - len(content) % _DESCRIPTOR_BYTES])
+    return data, received.tolist()
 
 
 async def readable(sock: socket.socket | int) -> None:

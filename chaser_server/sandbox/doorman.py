@@ -33,6 +33,7 @@ DISPLAY_SOCKET = "/tmp/.X11-unix/X{}"
 DISPLAY_LOCK = "/tmp/.X{}-lock"
 DISPLAY_BACKLOG = 128
 FIRST_PASSED_DESCRIPTOR = 3  # sd_listen_fds(3)
+NOWHERE_DESCRIPTOR = 4
 LOWEST_NICE = 19
 NICE_TRIES, NICE_SECONDS = 5, 0.1  # the kernel takes a change ten times a second, from all processes together
 PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
@@ -74,12 +75,12 @@ class Channel:
 class Child:
     """A program that this one has started."""
 
-    def __init__(self, argv: list[str], environment: dict[str, str], listener: socket.socket | None = None) -> None:
-        """`listener` is handed on to it, see `become`."""
+    def __init__(self, argv: list[str], environment: dict[str, str], passed: int | None, *, listens: bool) -> None:
+        """A descriptor may be `passed` on to it, see `become`."""
         self._code: int | None = None
         self.pid = os.fork()
         if self.pid == 0:
-            become(argv, environment, listener)
+            become(argv, environment, passed, listens=listens)
 
     def poll(self) -> int | None:
         """Its exit code, -N for signal N; None while it runs."""
@@ -151,11 +152,10 @@ class Doorman:
         argv = [*self._plan["display"], f":{number}", "-displayfd"]
         if self._plan["display_takes_socket"]:
             with listen_for_display(number) as listener:
-                self._start([*argv, "1"], dict(os.environ), listener)
+                self._start([*argv, str(NOWHERE_DESCRIPTOR)], dict(os.environ), listener.fileno(), listens=True)
             return
         reader, writer = os.pipe()
-        os.set_inheritable(writer, True)
-        self._start([*argv, str(writer)], dict(os.environ))
+        self._start([*argv, str(FIRST_PASSED_DESCRIPTOR)], dict(os.environ), writer)
         os.close(writer)
         with open(reader, "rb") as numbers:
             if not numbers.readline():
@@ -168,8 +168,10 @@ class Doorman:
             environment["DISPLAY"] = f":{self._display}"
         return self._start([text.format(**ports) for text in self._plan["browser"]], environment)
 
-    def _start(self, argv: list[str], environment: dict[str, str], listener: socket.socket | None = None) -> Child:
-        child = Child(argv, environment, listener)
+    def _start(
+        self, argv: list[str], environment: dict[str, str], passed: int | None = None, *, listens: bool = False
+    ) -> Child:
+        child = Child(argv, environment, passed, listens=listens)
         self._children.append(child)
         return child
 
@@ -198,22 +200,30 @@ class Doorman:
                     raise  # the server has left, or the browser has
 
 
-def become(argv: list[str], environment: dict[str, str], listener: socket.socket | None) -> NoReturn:
-    """Turn this process, a forked one, into a program that reads nothing and writes to stderr.
+def become(argv: list[str], environment: dict[str, str], passed: int | None, *, listens: bool) -> NoReturn:
+    """Turn this process, a forked one, into a program that reads nothing, writes to stderr, and inherits no more.
 
-    One with a `listener` is handed that as sd_listen_fds(3) says, and its stdout is of no interest.
+    But for what is `passed`, as the number 3: if that `listens`, the program is told as sd_listen_fds(3) says. The
+    number 4 leads nowhere then.
     """
     try:
         nowhere = os.open(os.devnull, os.O_RDWR)
         os.dup2(nowhere, 0)
-        os.dup2(2 if listener is None else nowhere, 1)
-        if listener is not None:
-            os.set_inheritable(listener.fileno(), True)  # which dup2 does not do when the number is right already
-            os.dup2(listener.fileno(), FIRST_PASSED_DESCRIPTOR)
+        os.dup2(2, 1)
+        first_closed = FIRST_PASSED_DESCRIPTOR
+        if passed is not None:
+            os.set_inheritable(passed, True)  # which dup2 does not do when the number is right already
+            os.dup2(passed, FIRST_PASSED_DESCRIPTOR)
+            os.dup2(0, NOWHERE_DESCRIPTOR)
+            first_closed = NOWHERE_DESCRIPTOR + 1
+        if listens:
             environment = {**environment, "LISTEN_FDS": "1", "LISTEN_PID": str(os.getpid())}
+        os.closerange(first_closed, os.sysconf("SC_OPEN_MAX"))
+        for ignored in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores these, and ignoring is inherited
+            signal.signal(ignored, signal.SIG_DFL)
         os.execvpe(argv[0], argv, environment)
-    except OSError as error:
-        print(f"cannot start {argv[0]}: {error.strerror}", file=sys.stderr, flush=True)
+    except (OSError, ValueError) as error:
+        print(f"cannot start {argv[0]}: {getattr(error, 'strerror', None) or error}", file=sys.stderr, flush=True)
     finally:
         os._exit(CANNOT_START)
 
@@ -266,7 +276,11 @@ def claim_display() -> int:
 def listen_for_display(number: int) -> socket.socket:
     """The listening socket of a claimed display."""
     path = DISPLAY_SOCKET.format(number)
-    os.makedirs(os.path.dirname(path), exist_ok=True)
+    try:
+        os.mkdir(os.path.dirname(path))
+        os.chmod(os.path.dirname(path), 0o1777)  # noqa: S103  # as X servers make it: others share it without a sandbox
+    except FileExistsError:
+        pass
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(path)
     listener.listen(DISPLAY_BACKLOG)
@@ -319,6 +333,7 @@ def reap_descendants() -> None:
 
 def main(sock: socket.socket) -> int:
     """Read the plan from `sock` and run its session to the end."""
+    sock.set_inheritable(False)
     channel = Channel(sock)
     plan = channel.read()
     if plan is None:

@@ -7,9 +7,12 @@ lower it again; see sched(7), "The autogroup feature".
 from __future__ import annotations
 
 import errno
+import logging
 from pathlib import Path
 
 NORMAL = 0
+
+log = logging.getLogger(__name__)
 AGAIN_SECONDS = 0.1
 """Without privileges the kernel takes a change no more often than this, from all of them together."""
 
@@ -17,10 +20,15 @@ AGAIN_SECONDS = 0.1
 def set_group_nice(pid: int, nice: int) -> bool:
     """Set the nice value of the autogroup that `pid` is in; False when the kernel wants to be asked again later.
 
-    Where there are no autogroups, or the process has gone, nothing changes.
+    Where there are no autogroups, or the process has gone, nothing changes. Anything else is logged.
     """
     try:
         Path(f"/proc/{pid}/autogroup").write_text(str(nice), encoding="ascii")
+    except FileNotFoundError:
+        return True
     except OSError as error:
-        return error.errno != errno.EAGAIN
+        if error.errno == errno.EAGAIN:
+            return False
+        if error.errno != errno.ESRCH:
+            log.warning("a browser of the pool stays slow: its priority cannot be raised: %s", error)
     return True

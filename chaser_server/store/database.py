@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import aiosqlite
@@ -21,7 +22,8 @@ from chaser_server.errors import MachineError, StorageFailed
 from chaser_server.store.schema import MIGRATIONS, migrate
 
 TIMESTAMP = "%Y-%m-%dT%H:%M:%S.%fZ"
-_CHECKPOINT_TRIES, _CHECKPOINT_SECONDS = 100, 0.05
+_CHECKPOINT_SECONDS = 10.0
+_AGAIN_SECONDS = 0.05
 
 
 def to_text(moment: datetime | None) -> str | None:
@@ -96,11 +98,12 @@ class Database:
         async with self._turn:
             try:
                 await self._writer.execute("VACUUM")
-                for _ in range(_CHECKPOINT_TRIES):  # it waits for readers and writers, but not for another checkpoint
+                deadline = monotonic() + _CHECKPOINT_SECONDS
+                while monotonic() < deadline:  # each try waits for readers and writers, but for no other checkpoint
                     [(busy, *_)] = await self._writer.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
                     if not busy:
                         return
-                    await asyncio.sleep(_CHECKPOINT_SECONDS)
+                    await asyncio.sleep(_AGAIN_SECONDS)
             except sqlite3.OperationalError as error:
                 raise StorageFailed(f"the database cannot be shrunk now: {error}") from error
         raise StorageFailed("the database is too busy to be shrunk now; try again")

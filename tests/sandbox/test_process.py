@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import tempfile
@@ -156,6 +157,44 @@ async def test_a_display_answers_whether_or_not_its_server_takes_a_socket(isolat
     await manager.wait_ended()
     os.close((await sandbox.ask("framebuffer"))[0])
     await gone(sandbox, before)
+
+
+async def test_a_session_inherits_nothing_of_another_and_no_program_inside_the_doormans_channel() -> None:
+    before = left()
+
+    def with_display(places: Places) -> Program:
+        display = xvfb_argv(320, 240, framebuffer_dir=places.framebuffer)
+        program = ["/usr/bin/python3", "-c", LISTENING, "9222", places.home]
+        escaped = [text.replace("{", "{{").replace("}", "}}") for text in program]
+        return Program(escaped, display, {"PATH": "/usr/bin:/bin"}, display_takes_socket=True)
+
+    first = await start(with_display, walls(), name=NAME)
+    kept = [
+        (await asyncio.wait_for(first.ask(want), 10))[0] for want in ("egress", "devtools", "display", "framebuffer")
+    ]
+    assert not any(os.get_inheritable(descriptor) for descriptor in kept)
+    second = await start(with_display, walls(), name=NAME)
+    kept += [(await asyncio.wait_for(second.ask(want), 10))[0] for want in ("devtools", "display")]
+    theirs = [opened_by(sandbox) for sandbox in (first, second)]
+    assert not theirs[0] & theirs[1]
+    for sandbox in (first, second):
+        for inside in descendants(sandbox.pid):
+            if "Xvfb" in inside.command or "create_server" in inside.command:
+                assert len(os.listdir(f"/proc/{inside.pid}/fd")) < 12, inside.command
+    for descriptor in kept:
+        os.close(descriptor)
+    await second.kill()
+    await gone(first, before)
+
+
+def opened_by(sandbox: Sandbox) -> set[str]:
+    """Sockets and pipes that processes inside hold, by their numbers of the kernel's."""
+    links: set[str] = set()
+    for inside in descendants(sandbox.pid):
+        for number in os.listdir(f"/proc/{inside.pid}/fd"):
+            with contextlib.suppress(FileNotFoundError):
+                links.add(os.readlink(f"/proc/{inside.pid}/fd/{number}"))
+    return {link for link in links if link.startswith(("socket:", "pipe:"))}
 
 
 async def test_a_display_that_does_not_start_is_named_and_nothing_is_left() -> None:

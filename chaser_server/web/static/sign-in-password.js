@@ -8,7 +8,8 @@ form?.addEventListener("submit", async (event) => {
   try {
     const response = await fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form)) });
     if (response.ok) location.replace(response.url); // the sessions, or this page with what was wrong
-    else refuse(`Too many tries. Please wait ${response.headers.get("Retry-After") ?? 60} s.`);
+    else if (response.status === 429) refuse(`Too many tries. Please wait ${response.headers.get("Retry-After")} s.`);
+    else refuse((await response.json()).error.message);
   } catch {
     refuse("The server does not answer.");
   } finally {

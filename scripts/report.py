@@ -11,6 +11,7 @@ import statistics
 import sys
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
@@ -20,6 +21,9 @@ matplotlib.rcParams.update(
 )
 
 from matplotlib import pyplot  # noqa: E402  # behind the choice of its output
+from matplotlib.figure import Figure  # noqa: E402
+
+Row = dict[str, Any]
 
 IMAGES = Path(__file__).resolve().parent.parent / "docs" / "images"
 COLOURS = {"bare": "#9aa3ad", "pool": "#1f6feb", "cold": "#8250df", "light": "#1a7f5a", "default": "#8250df"}
@@ -27,9 +31,9 @@ SHADES = {"create": "#1f6feb", "connect": "#54a3ff", "goto": "#a5d0ff", "release
 LABELS = {"pool": "default, from the pool", "cold": "default, cold", "light": "light, cold", "bare": "bare Chromium"}
 
 
-def rows_of(paths):
+def rows_of(paths: list[str]) -> dict[str, list[Row]]:
     """All rows of all runs, by their kind."""
-    found = defaultdict(list)
+    found: dict[str, list[Row]] = defaultdict(list)
     for run, path in enumerate(paths):
         for line in Path(path).read_text(encoding="utf-8").splitlines():
             row = json.loads(line)
@@ -37,18 +41,18 @@ def rows_of(paths):
     return found
 
 
-def middle(rows, field, **where):
+def middle(rows: list[Row], field: str, **where: object) -> float:
     """The median over the runs of the field of the rows that have these values."""
     return statistics.median(row[field] for row in rows if all(row[name] == value for name, value in where.items()))
 
 
-def save(figure, name):
+def save(figure: Figure, name: str) -> None:
     figure.tight_layout()
     figure.savefig(IMAGES / f"performance-{name}.svg", metadata={"Date": None})
     pyplot.close(figure)
 
 
-def stages(rows):
+def stages(rows: list[Row]) -> None:
     """One session at a time: where its time goes, way by way."""
     figure, axes = pyplot.subplots(figsize=(7.2, 2.4))
     ways = ("bare", "cold", "light", "pool")
@@ -65,7 +69,7 @@ def stages(rows):
     save(figure, "stages")
 
 
-def concurrency(rows):
+def concurrency(rows: list[Row]) -> None:
     """All stages together, for one, four and eight sessions that begin at once."""
     figure, axes = pyplot.subplots(figsize=(7.2, 2.8))
     counts = sorted({row["concurrency"] for row in rows})
@@ -83,7 +87,7 @@ def concurrency(rows):
     save(figure, "concurrency")
 
 
-def memory(rows):
+def memory(rows: list[Row]) -> None:
     """Megabytes of each idle browser, by how many stand there."""
     figure, axes = pyplot.subplots(figsize=(7.2, 2.4))
     counts = sorted({row["sessions"] for row in rows})
@@ -98,17 +102,16 @@ def memory(rows):
     save(figure, "memory")
 
 
-def goals(rows):
-    """Every goal with what each run found, as Markdown."""
-    runs = sorted({row["run"] for row in rows})
-    print("| goal | to reach | " + " | ".join(f"run {run + 1}" for run in runs) + " | |")
-    print("|---|---|" + "---|" * (len(runs) + 1))
+def goals(rows: list[Row], runs: int) -> None:
+    """Every goal with what each run found, as Markdown; a run that found nothing has not reached it."""
+    print("| goal | to reach | " + " | ".join(f"run {run + 1}" for run in range(runs)) + " | |")
+    print("|---|---|" + "---|" * (runs + 1))
     for goal in dict.fromkeys(row["goal"] for row in rows):
-        mine = [row for row in rows if row["goal"] == goal]
-        found = " | ".join(f"{row['measured']:.2f}{row['unit']}" for row in mine)
-        reached = sum(row["reached"] for row in mine)
-        verdict = "reached" if reached == len(mine) else f"**reached in {reached} of {len(mine)}**"
-        print(f"| {goal} | {mine[0]['bound']} | {found} | {verdict} |")
+        mine = {row["run"]: row for row in rows if row["goal"] == goal}
+        found = [f"{mine[run]['measured']:.2f}{mine[run]['unit']}" if run in mine else "–" for run in range(runs)]
+        reached = sum(row["reached"] for row in mine.values())
+        verdict = "reached" if reached == runs else f"**reached in {reached} of {runs}**"
+        print(f"| {goal} | {next(iter(mine.values()))['bound']} | {' | '.join(found)} | {verdict} |")
 
 
 if __name__ == "__main__":
@@ -116,4 +119,4 @@ if __name__ == "__main__":
     stages(found["Stage"])
     concurrency(found["Stage"])
     memory(found["Idle"])
-    goals(found["Verdict"])
+    goals(found["Verdict"], len(sys.argv) - 1)

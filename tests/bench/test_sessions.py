@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-
 from chaser_server.bench import idle, sessions
-from chaser_server.bench.processes import cpu_seconds, pss_megabytes, tree
 from chaser_server.bench.sessions import STAGES, SUMS, Scale, Stage, Throughput
 from chaser_server.chromium.find import find_chromium
 
@@ -26,10 +23,3 @@ async def test_idle_sessions_take_memory_and_leave_nothing() -> None:
     assert all(row.megabytes_each > 1 for row in rows if isinstance(row, idle.Idle))
     assert [row.leftovers for row in rows if isinstance(row, idle.AtRest)] == [0]
     assert "left over at the end: 0" in idle.table(rows)
-
-
-def test_a_process_tree_begins_with_the_process_and_takes_memory_and_time() -> None:
-    own = tree(os.getpid())
-    assert own[0] == os.getpid()
-    assert pss_megabytes(own[:1]) > 1
-    assert cpu_seconds(own[:1]) > 0

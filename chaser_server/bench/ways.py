@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from chaser_server.app import instance_name
 from chaser_server.tokens import new_key
 
 _READY_SECONDS = 30
@@ -59,6 +60,9 @@ class BenchServer:
     """A server in a process of its own."""
 
     pid: int
+    name: str
+    """What stands in the names of all that its sessions run and write; see `app.instance_name`."""
+
     seconds_to_start: float
     """From the start of its process to its first answer."""
 
@@ -132,7 +136,14 @@ async def server(*, pool: int, fill: Callable[[Path], Awaitable[None]] | None = 
             async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {key}"}) as http:
                 async with http.get(f"{url}/healthz") as answer:
                     answer.raise_for_status()
-                yield BenchServer(process.pid, perf_counter() - began, url, http, pool)
+                yield BenchServer(
+                    pid=process.pid,
+                    name=instance_name(Path(data_dir)),
+                    seconds_to_start=perf_counter() - began,
+                    url=url,
+                    http=http,
+                    pool=pool,
+                )
         finally:
             if process.returncode is None:
                 process.terminate()

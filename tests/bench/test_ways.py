@@ -10,12 +10,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from chaser_server.bench.processes import named
 from chaser_server.bench.ways import BenchServer, bare
-
-
-def living(word: str) -> list[str]:
-    """Processes of this machine with `word` in an argument."""
-    return [str(path) for path in Path("/proc").glob("[0-9]*/cmdline") if word.encode() in path.read_bytes()]
 
 
 async def test_a_bare_browser_that_never_answers_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -25,7 +21,7 @@ async def test_a_bare_browser_that_never_answers_is_ended(tmp_path: Path, monkey
     silent.chmod(0o755)
     with pytest.raises(TimeoutError):
         await bare(str(silent), ready_seconds=0.1)()
-    assert living(str(tmp_path)) == []
+    assert named(str(tmp_path)) == set()
     assert list(tmp_path.iterdir()) == [silent]
 
 
@@ -52,7 +48,7 @@ async def test_a_session_that_does_not_become_ready_is_not_left_open() -> None:
     app.router.add_get("/v1/sessions/sess_1", settled)
     app.router.add_delete("/v1/sessions/sess_1", deleted)
     async with TestServer(app) as slow, aiohttp.ClientSession() as http:
-        here = BenchServer(pid=0, seconds_to_start=0, url=str(slow.make_url("")).rstrip("/"), http=http, pool=0)
+        here = BenchServer(0, "chaser-fake", 0, str(slow.make_url("")).rstrip("/"), http, pool=0)
         with pytest.raises(RuntimeError, match="creating instead of ready"):
             await here.way("default")()
     assert ended == ["/v1/sessions/sess_1"]

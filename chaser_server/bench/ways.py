@@ -10,7 +10,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,21 +115,30 @@ class BenchServer:
 
 
 @asynccontextmanager
-async def server(*, pool: int, fill: Callable[[Path], Awaitable[None]] | None = None) -> AsyncIterator[BenchServer]:
-    """A server with so many browsers in its pool, and no limit to its sessions. `fill` prepares its data directory."""
+async def server(
+    *,
+    pool: int,
+    fill: Callable[[Path], Awaitable[None]] | None = None,
+    settings: str = "",
+    environ: Mapping[str, str] = os.environ,
+) -> AsyncIterator[BenchServer]:
+    """A server with so many browsers in its pool, and no limit to its sessions.
+
+    `fill` prepares its data directory; `settings` are more tables of its configuration, in TOML.
+    """
     key = new_key()
     with tempfile.TemporaryDirectory(prefix="chaser-bench-") as data_dir:
         if fill is not None:
             await fill(Path(data_dir))
         config = Path(data_dir) / "bench.toml"
-        config.write_text(f"[pool]\nsize = {pool}\n[limits]\nconcurrent_sessions = 0\n", encoding="utf-8")
+        config.write_text(f"[pool]\nsize = {pool}\n[limits]\nconcurrent_sessions = 0\n{settings}", encoding="utf-8")
         began = perf_counter()
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "chaser_server", "--listen", "127.0.0.1:0"),
             *("--data-dir", data_dir, "--config", str(config)),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
-            env={**os.environ, "CHASER_KEY": key},
+            env={**environ, "CHASER_KEY": key},
         )
         try:
             url = await asyncio.wait_for(_ready_url(process), _READY_SECONDS)

@@ -68,3 +68,4 @@ def test_a_row_becomes_a_line_with_its_kind_and_its_ratio() -> None:
     row = RoundTrips(1, direct_p50=50, relay_p50=65, direct_p99=90, relay_p99=99, server_cpu_seconds_per_100k=4)
     line = json.loads(line_of(row))
     assert (line["bench"], line["connections"], line["ratio"]) == ("RoundTrips", 1, 1.3)
+    assert json.loads(line_of(stage("total", math.nan, 1)))["p50"] is None

@@ -7,6 +7,8 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from chaser_server.bench import egress
+from chaser_server.bench.browsing import Download
 from chaser_server.bench.idle import AtRest, Idle
 from chaser_server.bench.relay import LargeAnswers, RoundTrips
 from chaser_server.bench.sessions import BARE, Stage, Throughput
@@ -116,6 +118,11 @@ GOALS = (
     Goal("relay", "round trip, 20 connections, to direct", _of(RoundTrips, "ratio", connections=20), 1.1, "x"),
     Goal("relay", "answer of 50 MB, to direct", _of(LargeAnswers, "ratio"), 1.05, "x"),
     Goal("relay", "server CPU per GB relayed", _of(LargeAnswers, "server_cpu_seconds_per_gb"), 0.5, " s"),
+    Goal("egress", egress.DOWNLOAD_CPU, _of(egress.Row, "value", name=egress.DOWNLOAD_CPU), 1.5, " s/GB"),
+    Goal("egress", egress.UPLOAD_CPU, _of(egress.Row, "value", name=egress.UPLOAD_CPU), 1.5, " s/GB"),
+    Goal("egress", egress.IDLE_MEMORY, _of(egress.Row, "value", name=egress.IDLE_MEMORY), 20, " MB"),
+    Goal("browsing", "throughput of a page's download, to bare", _of(Download, "ratio"), 0.8, "x", at_least=True),
+    Goal("browsing", "server CPU per GB downloaded", _of(Download, "server_cpu_seconds_per_gb"), 1.5, " s"),
     Goal("idle", "server's memory at rest", _of(AtRest, "server_megabytes"), 90, " MB"),
     Goal("idle", "server's memory per idle session, 20 open",
          _of(Idle, "server_megabytes_each", way="default", sessions=20), 1, " MB"),

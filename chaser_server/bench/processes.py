@@ -16,6 +16,7 @@ _QUIET_SECONDS = 0.25
 _QUIET_TICKS = 3
 _QUIET_LOOKS = 60
 _MACHINE_LOOKS = 20  # fewer: on a machine that others use, too, quiet may never come
+QUIET = f"at most {1000 * _QUIET_TICKS // _TICKS_PER_SECOND} ms of processor time in {1000 * _QUIET_SECONDS:.0f} ms"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,23 +71,22 @@ def cpu_seconds(pids: Iterable[int]) -> float:
 
 
 async def until_quiet(pid: int) -> bool:
-    """Wait until a process and its descendants have all but stopped computing, starting and ending.
+    """Wait until a process and its descendants, other than this one, have all but stopped computing.
 
-    Quiet is when two looks, a quarter of a second apart, find the same processes and 30 ms of processor time between
-    them at most. False when a while has passed without that.
+    They are `QUIET`, and none has come or gone meanwhile. False when a while has passed without that.
     """
 
     def look() -> tuple[object, float]:
-        pids = tree(pid)
+        pids = [one for one in tree(pid) if one != os.getpid()]  # looking takes time, too
         return set(pids), cpu_seconds(pids)
 
     return await _settled(look, _QUIET_LOOKS)
 
 
 async def until_machine_quiet() -> bool:
-    """Wait until all processors together compute for 30 ms at most in a quarter of a second, whoever it is for.
+    """Wait until all processors together are `QUIET`, whoever they work for.
 
-    The kernel's own work counts too, such as what it does after a browser's death. False when a while has passed
+    The kernel's own work counts, such as what it does after a browser's death. False when five seconds have passed
     without that.
     """
     return await _settled(lambda: (None, _busy_seconds()), _MACHINE_LOOKS)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from chaser_server.bench.processes import until_machine_quiet
+from chaser_server.bench.processes import QUIET, until_machine_quiet
 from chaser_server.bench.ways import BenchServer, Opened, Way, bare, server
 
 if TYPE_CHECKING:
@@ -283,7 +283,7 @@ def table(rows: Sequence[Row]) -> str:
         if isinstance(row, Throughput)
     ]
     lines += [
-        f"\n{row.restless} of {row.turns} turns began on a machine that had not become quiet."
+        f"\n{row.restless} of {row.turns} turns began on a machine that had not become quiet: {QUIET}, all told."
         for row in rows
         if isinstance(row, Turns)
     ]

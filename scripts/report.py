@@ -150,8 +150,7 @@ def measured(verdict: Row | None) -> str:
 
 if __name__ == "__main__":
     found = rows_of(sys.argv[1:])
-    stages(found["Stage"])
-    concurrency(found["Stage"])
-    memory(found["Idle"])
-    crowding(found["Stage"])
+    for show, kind in ((stages, "Stage"), (concurrency, "Stage"), (memory, "Idle"), (crowding, "Stage")):
+        if found[kind]:  # the part may have failed in every run
+            show(found[kind])
     goals(found["Verdict"], len(sys.argv) - 1)

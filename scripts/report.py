@@ -26,9 +26,15 @@ from matplotlib.figure import Figure  # noqa: E402
 Row = dict[str, Any]
 
 IMAGES = Path(__file__).resolve().parent.parent / "docs" / "images"
-COLOURS = {"bare": "#9aa3ad", "pool": "#1f6feb", "cold": "#8250df", "light": "#1a7f5a", "default": "#8250df"}
+COLOURS = {
+    "bare": "#9aa3ad", "pool": "#1f6feb", "light pool": "#6fb98f", "cold": "#8250df", "light": "#1a7f5a",
+    "default": "#8250df",
+}  # fmt: skip
 SHADES = {"create": "#1f6feb", "connect": "#54a3ff", "goto": "#a5d0ff", "release": "#d0d7de"}
-LABELS = {"pool": "default, from the pool", "cold": "default, cold", "light": "light, cold", "bare": "bare Chromium"}
+LABELS = {
+    "bare": "bare Chromium", "cold": "default, cold", "light": "light, cold", "pool": "default, from the pool",
+    "light pool": "light, from the pool",
+}  # fmt: skip
 
 
 def rows_of(paths: list[str]) -> dict[str, list[Row]]:
@@ -42,8 +48,14 @@ def rows_of(paths: list[str]) -> dict[str, list[Row]]:
 
 
 def middle(rows: list[Row], field: str, **where: object) -> float:
-    """The median over the runs of the field of the rows that have these values."""
-    return statistics.median(row[field] for row in rows if all(row[name] == value for name, value in where.items()))
+    """The median over the runs of the field of the rows that have these values, and a figure."""
+    mine = [row[field] for row in rows if all(row[name] == value for name, value in where.items())]
+    return statistics.median(value for value in mine if value is not None)
+
+
+def ways_in(rows: list[Row]) -> list[str]:
+    """The ways that were measured, in the order they are shown in."""
+    return [way for way in LABELS if any(row["way"] == way and row["p50"] is not None for row in rows)]
 
 
 def save(figure: Figure, name: str) -> None:
@@ -55,7 +67,7 @@ def save(figure: Figure, name: str) -> None:
 def stages(rows: list[Row]) -> None:
     """One session at a time: where its time goes, way by way."""
     figure, axes = pyplot.subplots(figsize=(7.2, 2.4))
-    ways = ("bare", "cold", "light", "pool")
+    ways = ways_in(rows)
     for height, way in enumerate(reversed(ways)):
         left = 0.0
         for stage, shade in SHADES.items():
@@ -73,11 +85,13 @@ def concurrency(rows: list[Row]) -> None:
     """All stages together, for one, four and eight sessions that begin at once."""
     figure, axes = pyplot.subplots(figsize=(7.2, 2.8))
     counts = sorted({row["concurrency"] for row in rows})
-    for shift, way in enumerate(("bare", "cold", "light", "pool")):
-        places = [place + (shift - 1.5) * 0.2 for place in range(len(counts))]
+    ways = ways_in(rows)
+    width = 0.8 / len(ways)
+    for shift, way in enumerate(ways):
+        places = [place + (shift - (len(ways) - 1) / 2) * width for place in range(len(counts))]
         p50 = [middle(rows, "p50", way=way, stage="total", concurrency=count) for count in counts]
         p95 = [middle(rows, "p95", way=way, stage="total", concurrency=count) for count in counts]
-        axes.bar(places, p50, 0.18, color=COLOURS[way], label=LABELS[way])
+        axes.bar(places, p50, width * 0.9, color=COLOURS[way], label=LABELS[way])
         axes.errorbar(places, p50, [[0] * len(counts), [high - low for low, high in zip(p50, p95, strict=True)]],
                       fmt="none", ecolor="#57606a", capsize=2)  # fmt: skip
     axes.set_xticks(range(len(counts)), [f"{count} at once" for count in counts])
@@ -102,21 +116,41 @@ def memory(rows: list[Row]) -> None:
     save(figure, "memory")
 
 
+def crowding(rows: list[Row]) -> None:
+    """What many at once do to the 95th percentile of all stages, way by way, as Markdown."""
+    counts = sorted({row["concurrency"] for row in rows} - {1})
+    print("| all stages, p95, to that of one at a time | " + " | ".join(f"{count} at once" for count in counts) + " |")
+    print("|---|" + "---|" * len(counts))
+    for way in ways_in(rows):
+        alone = middle(rows, "p95", way=way, stage="total", concurrency=1)
+        many = [middle(rows, "p95", way=way, stage="total", concurrency=count) / alone for count in counts]
+        print(f"| {LABELS[way]} | " + " | ".join(f"{ratio:.1f}x" for ratio in many) + " |")
+    print()
+
+
 def goals(rows: list[Row], runs: int) -> None:
     """Every goal with what each run found, as Markdown; a run that found nothing has not reached it."""
     print("| goal | to reach | " + " | ".join(f"run {run + 1}" for run in range(runs)) + " | |")
     print("|---|---|" + "---|" * (runs + 1))
     for goal in dict.fromkeys(row["goal"] for row in rows):
         mine = {row["run"]: row for row in rows if row["goal"] == goal}
-        found = [f"{mine[run]['measured']:.2f}{mine[run]['unit']}" if run in mine else "–" for run in range(runs)]
+        found = [measured(mine.get(run)) for run in range(runs)]
         reached = sum(row["reached"] for row in mine.values())
         verdict = "reached" if reached == runs else f"**reached in {reached} of {runs}**"
         print(f"| {goal} | {next(iter(mine.values()))['bound']} | {' | '.join(found)} | {verdict} |")
 
 
+def measured(verdict: Row | None) -> str:
+    """The figure of one run, and how often what it is of failed."""
+    if verdict is None or verdict["measured"] is None:
+        return "–"
+    failures = verdict.get("failures", 0)
+    return f"{verdict['measured']:.2f}{verdict['unit']}" + (f", {failures} failed" if failures else "")
+
+
 if __name__ == "__main__":
     found = rows_of(sys.argv[1:])
-    stages(found["Stage"])
-    concurrency(found["Stage"])
-    memory(found["Idle"])
+    for show, kind in ((stages, "Stage"), (concurrency, "Stage"), (memory, "Idle"), (crowding, "Stage")):
+        if found[kind]:  # the part may have failed in every run
+            show(found[kind])
     goals(found["Verdict"], len(sys.argv) - 1)

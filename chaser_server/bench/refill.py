@@ -16,6 +16,7 @@ from chaser_server.bench.ways import BenchServer, server
 ROUNDS = 6
 PAGES_ALONE = 10
 FILL_SECONDS = 10
+_FILLING = "chaser_pool_starting"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ async def measure(rounds: int = ROUNDS) -> list[Refill]:
         for _ in range(rounds):
             await here.until_full()
             await until_quiet(here.pid)
-            alone += [await _milliseconds(page, url) for _ in range(PAGES_ALONE)]
+            alone += await _while_idle(page, url, here)
             taken = await here.way("default")()
             beside += await _while_filling(page, url, here)
             await taken.release()
@@ -53,12 +54,20 @@ async def measure(rounds: int = ROUNDS) -> list[Refill]:
     ]
 
 
+async def _while_idle(page: Any, url: str, here: BenchServer) -> list[float]:
+    took = []
+    for _ in range(PAGES_ALONE):
+        await here.metric(_FILLING)  # as beside a refill, so that both pay for the asking
+        took.append(await _milliseconds(page, url))
+    return took
+
+
 async def _while_filling(page: Any, url: str, here: BenchServer) -> list[float]:
     async with asyncio.timeout(FILL_SECONDS):
-        while not await here.metric("chaser_pool_starting"):
+        while not await here.metric(_FILLING):
             pass  # it begins when launches have been quiet for a moment
     took = []
-    while await here.metric("chaser_pool_starting"):
+    while await here.metric(_FILLING):
         took.append(await _milliseconds(page, url))
     return took
 

@@ -10,7 +10,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from chaser_server.app import instance_name
 from chaser_server.tokens import new_key
 
 _READY_SECONDS = 30
@@ -51,7 +52,7 @@ class Opened:
 
 
 Way = Callable[[], Awaitable[Opened]]
-"""Brings up one browser and returns when it is ready."""
+"""Brings up one browser and returns when it is ready; raises whatever went wrong, and leaves nothing then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,9 @@ class BenchServer:
     """A server in a process of its own."""
 
     pid: int
+    name: str
+    """What stands in the names of all that its sessions run and write; see `app.instance_name`."""
+
     seconds_to_start: float
     """From the start of its process to its first answer."""
 
@@ -72,13 +76,18 @@ class BenchServer:
         async def open_session() -> Opened:
             session = await self.ask("POST", "/v1/sessions", json={"profile": profile})
             path = f"/v1/sessions/{session['id']}"
-            ready = await self.ask("GET", f"{path}?wait=ready")
-            if ready["status"] != "ready":
-                raise RuntimeError(f"a session is {ready['status']} instead of ready")
 
             async def release() -> None:
                 await self.ask("DELETE", path)
 
+            try:
+                ready = await self.ask("GET", f"{path}?wait=ready")
+                if ready["status"] != "ready":
+                    raise RuntimeError(f"a session is {ready['status']} instead of ready")
+            except BaseException:
+                with contextlib.suppress(aiohttp.ClientError):  # it may have ended by itself, or the server has
+                    await release()
+                raise
             return Opened(session["cdp_url"], release)
 
         return open_session
@@ -106,30 +115,47 @@ class BenchServer:
 
 
 @asynccontextmanager
-async def server(*, pool: int, fill: Callable[[Path], Awaitable[None]] | None = None) -> AsyncIterator[BenchServer]:
-    """A server with so many browsers in its pool, and no limit to its sessions. `fill` prepares its data directory."""
+async def server(
+    *,
+    pool: int,
+    fill: Callable[[Path], Awaitable[None]] | None = None,
+    settings: str = "",
+    environ: Mapping[str, str] = os.environ,
+) -> AsyncIterator[BenchServer]:
+    """A server with so many browsers in its pool, and no limit to its sessions.
+
+    `fill` prepares its data directory; `settings` are more tables of its configuration, in TOML.
+    """
     key = new_key()
     with tempfile.TemporaryDirectory(prefix="chaser-bench-") as data_dir:
         if fill is not None:
             await fill(Path(data_dir))
         config = Path(data_dir) / "bench.toml"
-        config.write_text(f"[pool]\nsize = {pool}\n[limits]\nconcurrent_sessions = 0\n", encoding="utf-8")
+        config.write_text(f"[pool]\nsize = {pool}\n[limits]\nconcurrent_sessions = 0\n{settings}", encoding="utf-8")
         began = perf_counter()
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "chaser_server", "--listen", "127.0.0.1:0"),
             *("--data-dir", data_dir, "--config", str(config)),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
-            env={**os.environ, "CHASER_KEY": key},
+            env={**environ, "CHASER_KEY": key},
         )
         try:
             url = await asyncio.wait_for(_ready_url(process), _READY_SECONDS)
             async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {key}"}) as http:
                 async with http.get(f"{url}/healthz") as answer:
                     answer.raise_for_status()
-                yield BenchServer(process.pid, perf_counter() - began, url, http, pool)
+                yield BenchServer(
+                    pid=process.pid,
+                    name=instance_name(Path(data_dir)),
+                    seconds_to_start=perf_counter() - began,
+                    url=url,
+                    http=http,
+                    pool=pool,
+                )
         finally:
-            process.terminate()
+            if process.returncode is None:
+                process.terminate()
             await process.wait()
 
 
@@ -141,7 +167,7 @@ async def _ready_url(process: asyncio.subprocess.Process) -> str:
     raise RuntimeError("the server did not start; `python -m chaser_server doctor` says why")
 
 
-def bare(executable: str) -> Way:
+def bare(executable: str, *, ready_seconds: float = _READY_SECONDS) -> Way:
     """Chromium as a script would start it: headless, Puppeteer's default switches, no sandbox, killed in the end.
 
     It is ready when DevTools answers its first request: it says its address some time before it can serve it.
@@ -151,35 +177,39 @@ def bare(executable: str) -> Way:
         home = tempfile.mkdtemp(prefix="chaser-bench-")
         argv = [executable, *_PUPPETEER, "--no-sandbox", f"--user-data-dir={home}", "about:blank"]
         pipe, nowhere = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
-        process = await asyncio.create_subprocess_exec(
-            *argv, stdout=nowhere, stderr=pipe, start_new_session=True, env={**os.environ, "TMPDIR": home}
-        )
-        url = await asyncio.wait_for(_devtools_url(process), _READY_SECONDS)
-        async with aiohttp.ClientSession() as http, http.get(f"http://{urlsplit(url).netloc}/json/version") as answer:
-            answer.raise_for_status()
-        draining = asyncio.create_task(_drain(process), name="bare-stderr")
-
-        async def release() -> None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
-            await draining
-            shutil.rmtree(home, ignore_errors=True)
-
-        return Opened(url, release)
+        async with contextlib.AsyncExitStack() as undo:
+            undo.callback(shutil.rmtree, home, ignore_errors=True)
+            process = await asyncio.create_subprocess_exec(
+                *argv, stdout=nowhere, stderr=pipe, start_new_session=True, env={**os.environ, "TMPDIR": home}
+            )
+            url: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+            listening = asyncio.create_task(_listen(process, url), name="bare-stderr")
+            undo.push_async_callback(_end, process, listening)
+            address = await asyncio.wait_for(url, ready_seconds)
+            version = f"http://{urlsplit(address).netloc}/json/version"
+            async with aiohttp.ClientSession() as http, http.get(version) as answer:
+                answer.raise_for_status()
+            return Opened(address, undo.pop_all().aclose)
 
     return start
 
 
-async def _devtools_url(process: asyncio.subprocess.Process) -> str:
+async def _listen(process: asyncio.subprocess.Process, url: asyncio.Future[str]) -> None:
+    """Read what a browser says until it ends, so that it never waits for us, and take its address from it."""
     assert process.stderr is not None
     async for line in process.stderr:
         if found := re.search(rb"DevTools listening on (\S+)", line):
-            return found[1].decode()
-    raise RuntimeError("the browser did not start")
-
-
-async def _drain(process: asyncio.subprocess.Process) -> None:
-    assert process.stderr is not None
+            if not url.done():
+                url.set_result(found[1].decode())
+            break
     while await process.stderr.read(65536):
         pass
+    if not url.done():
+        url.set_exception(RuntimeError("the browser did not start"))
+
+
+async def _end(process: asyncio.subprocess.Process, listening: asyncio.Task[None]) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    await listening
+    await process.wait()

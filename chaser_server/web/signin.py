@@ -28,12 +28,13 @@ async def use_link(request: web.Request) -> web.Response:
     now = utc_now()
     try:
         link = request.app[SIGNER].read_link(request.query.get("token", ""), now)
+        workspace = await request.app[DOORKEEPER].workspace(link.workspace_id)
+        if workspace is None:  # a restored backup may be older than the workspace
+            raise Forbidden("this sign-in link is no longer valid")
         if not await request.app[USED_LINKS].use(link.nonce, link.expires_at, now):
             raise Forbidden("this sign-in link was used before")
     except Forbidden as error:
         return sign_in_page(request, f"Sorry, {error.message}. Please make another.", status=403)
-    workspace = await request.app[DOORKEEPER].workspace(link.workspace_id)
-    assert workspace is not None, "a workspace cannot vanish"
     return await _signed_in(request, workspace, "link")
 
 

@@ -99,10 +99,10 @@ async def test_a_sign_in_link_opens_the_dashboard_once(person: Person, fake_api:
         assert "Set-Cookie" not in second.headers
 
 
-@pytest.mark.parametrize("case", ["late", "altered", "missing"])
+@pytest.mark.parametrize("case", ["late", "altered", "missing", "of a workspace that a restored backup has not"])
 async def test_a_link_that_is_not_good_says_so_on_the_sign_in_page(person: Person, fake_api: Api, case: str) -> None:
-    path = await link(fake_api, late=case == "late")
-    path = {"late": path, "altered": path[:-4] + "AAAA", "missing": "/dashboard/login"}[case]
+    path = await link(fake_api, "ws_gone" if case.startswith("of a workspace") else None, late=case == "late")
+    path = {"altered": path[:-4] + "AAAA", "missing": "/dashboard/login"}.get(case, path)
     answer = await person.ask("GET", path)
     assert answer.status == 403
     assert answer.headers["Content-Type"].startswith("text/html")

@@ -32,7 +32,7 @@ from chaser_server.egress.upstream import Upstream, UpstreamPool
 from chaser_server.errors import ConfigError, MachineError
 from chaser_server.limits import sessions_for
 from chaser_server.machine import measure
-from chaser_server.model import utc_now
+from chaser_server.model import Workspace, utc_now
 from chaser_server.sandbox import bundle, orphans
 from chaser_server.sandbox.process import Walls
 from chaser_server.sessions.bookkeeper import Bookkeeper
@@ -140,7 +140,7 @@ async def serving(config: Config, *, imported_key: str = "") -> AsyncIterator[Se
         stack.callback((data_dir / URL_NAME).unlink, missing_ok=True)
         default = await workspaces.ensure_default()
         pool.start()
-        sign_in = sign_in_url(config, signer, default.id, url)
+        sign_in = sign_in_url(config, signer, default, url)
         yield Server(url=url, service=service, pool=pool, first_key=first_key, sign_in_url=sign_in)
 
 
@@ -152,9 +152,9 @@ def instance_name(data_dir: Path) -> str:
     return f"chaser-{hashlib.sha256(str(data_dir.resolve()).encode()).hexdigest()[:16]}"
 
 
-def sign_in_url(config: Config, signer: Signer, workspace_id: str, url: str) -> str:
+def sign_in_url(config: Config, signer: Signer, workspace: Workspace, url: str) -> str:
     """A link that signs one browser in to the dashboard of a workspace, once, within a quarter of an hour."""
-    token = signer.sign_link(workspace_id, utc_now() + LINK_LIFE)
+    token = signer.sign_link(workspace.id, utc_now() + LINK_LIFE, workspace.sign_in_epoch)
     return f"{config.server.public_url.rstrip('/') or url}/dashboard/login?token={token}"
 
 

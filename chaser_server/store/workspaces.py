@@ -44,7 +44,7 @@ class WorkspaceStore:
         )
 
     async def sign_out(self, workspace_id: str) -> None:
-        """End all sign-ins to the dashboard of a workspace."""
+        """End all sign-ins to the dashboard of a workspace, and what would have become one."""
         sql = "UPDATE workspaces SET sign_in_epoch = sign_in_epoch + 1 WHERE id = ?"
         await self._database.write(sql, (workspace_id,))
 

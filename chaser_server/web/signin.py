@@ -29,7 +29,8 @@ async def use_link(request: web.Request) -> web.Response:
     try:
         link = request.app[SIGNER].read_link(request.query.get("token", ""), now)
         workspace = await request.app[DOORKEEPER].workspace(link.workspace_id)
-        if workspace is None:  # a restored backup may be older than the workspace
+        # A restored backup may be older than the workspace.
+        if workspace is None or workspace.sign_in_epoch != link.epoch:
             raise Forbidden("this sign-in link is no longer valid")
         if not await request.app[USED_LINKS].use(link.nonce, link.expires_at, now):
             raise Forbidden("this sign-in link was used before")
@@ -70,7 +71,7 @@ async def sign_out(request: web.Request) -> web.Response:
 
 
 async def sign_out_everywhere(request: web.Request) -> web.Response:
-    """POST /dashboard/logout/everywhere: every sign-in to this workspace's dashboard is void from now on."""
+    """POST /dashboard/logout/everywhere: what has let anybody in to this workspace's dashboard is void from now on."""
     workspace = await authenticate_cookie(request)
     await request.app[WORKSPACES].sign_out(workspace.id)
     await request.app[AUDIT].note(workspace.id, "signed_out_everywhere", actor_of(request))

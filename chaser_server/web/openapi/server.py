@@ -70,7 +70,8 @@ LOGOUT_EVERYWHERE = operation(
     "signOutEverywhere",
     "Sign everybody out",
     tag=SIGN_IN,
-    description="Every sign-in to the dashboard of this workspace is void from now on. Keys go on working.",
+    description="Every sign-in to the dashboard of this workspace is void from now on, as are unused sign-in links and "
+    "preview tokens. Keys and open live views go on.",
     security=BY_COOKIE,
     responses={"303": _elsewhere("Everybody has to sign in anew.", "/dashboard/sign-in")},
     errors=("unauthorized", "forbidden"),

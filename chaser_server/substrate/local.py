@@ -76,6 +76,7 @@ class LocalBrowser:
         self._view_turn = asyncio.Lock()
         self._picture_turn = asyncio.Lock()
         self._next_picture: asyncio.Task[bytes] | None = None
+        self._pictures: set[asyncio.Task[bytes]] = set()
         self._closing: asyncio.Task[None] | None = None
         self.devtools_port = 0
         self.egress_port = 0
@@ -155,6 +156,8 @@ class LocalBrowser:
         """One picture is made at a time; all who ask meanwhile share the next, which is no older than any of them."""
         if self._next_picture is None:
             self._next_picture = asyncio.create_task(self._take_picture(), name=f"screenshot-{self._sandbox.pid}")
+            self._pictures.add(self._next_picture)
+            self._next_picture.add_done_callback(self._pictures.discard)
         return await asyncio.shield(self._next_picture)
 
     async def _take_picture(self) -> bytes:
@@ -191,8 +194,13 @@ class LocalBrowser:
 
     async def close(self) -> None:
         if self._closing is None:
-            self._closing = asyncio.create_task(self._stack.aclose(), name=f"browser-close-{self._sandbox.pid}")
+            self._closing = asyncio.create_task(self._close(), name=f"browser-close-{self._sandbox.pid}")
         await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
+        await self._stack.aclose()
+        # No picture outlives its screen for long, and so whoever waits for one gets it, or an error of ours.
+        await asyncio.gather(*self._pictures, return_exceptions=True)
 
     async def _step_forward(self, wanted: asyncio.Event) -> None:
         await wanted.wait()

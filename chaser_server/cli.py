@@ -152,8 +152,8 @@ def _run(work: Awaitable[int]) -> int:
 
 
 def _setup(options: argparse.Namespace) -> int:
-    from chaser_server.app import learn
     from chaser_server.install import install
+    from chaser_server.substrate.from_config import learn
 
     status = install(dev=options.dev)
     if status == 0:

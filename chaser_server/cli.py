@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from chaser_server import __version__, commands, doctor, logs
-from chaser_server.config import Config, find_file, load
+from chaser_server.config import Config
+from chaser_server.config_file import find_file, load
 from chaser_server.errors import ChaserError, MachineError
 from chaser_server.limits import GRACE_DAYS_DEFAULT, GRACE_DAYS_HIGH
 

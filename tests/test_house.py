@@ -24,6 +24,7 @@ LAYERS = [
         "model",
         "errors",
         "config",
+        "config_file",
         "lifecycle",
         "limits",
         "tokens",

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from chaser_server import app
-from chaser_server.config import parse
+from chaser_server.config_file import parse
 from chaser_server.errors import StorageFailed
 from chaser_server.model import utc_now
 from chaser_server.sessions.service import SessionService

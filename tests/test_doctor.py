@@ -11,17 +11,8 @@ from typing import Any
 
 import pytest
 
-from chaser_server.doctor import (
-    Check,
-    Health,
-    Person,
-    examine,
-    exit_status,
-    find_person,
-    namespaces_check,
-    refusal,
-    render,
-)
+from chaser_server.doctor import Person, examine, find_person, namespaces_check
+from chaser_server.doctor_report import Check, Health, exit_status, refusal, render
 from chaser_server.obstacles import Facts
 
 OK = Check("browser", Health.OK, "/usr/lib/chromium/chromium")

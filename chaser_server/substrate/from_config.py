@@ -11,11 +11,11 @@ import os
 import socket
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from chaser_server.chromium.cache import AnswerCache
-from chaser_server.chromium.find import find_chromium, find_headless_shell
+from chaser_server.chromium.find import BrowserExecutable, find_chromium, find_headless_shell
 from chaser_server.chromium.profiles import Devices, Profile, load_devices, resolve
 from chaser_server.chromium.version import chrome_major
 from chaser_server.config import Config
@@ -88,8 +88,14 @@ async def learn(config: Config, *, uid: int | None = None) -> tuple[dict[str, Ex
     The first time browsers are asked for their versions and Playwright for its phones; the answers are kept. Raises
     `MachineError` without a usable Chromium, `ConfigError` for a device nobody knows.
     """
-    cache = AnswerCache(config.cache_dir)
-    return await asyncio.gather(_executables(config, cache, uid=uid), _profiles(config, cache))
+    cache, found = AnswerCache(config.cache_dir), _find_browsers(config, uid=uid)
+    try:
+        async with asyncio.TaskGroup() as questions:  # each is a process, which must not outlive a failure of the other
+            executables = questions.create_task(_executables(found, cache), name="browsers' versions")
+            profiles = questions.create_task(_profiles(config, cache), name="profiles")
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from failed
+    return executables.result(), profiles.result()
 
 
 async def _local_maker(
@@ -137,13 +143,16 @@ async def _local_maker(
     )
 
 
-async def _executables(config: Config, cache: AnswerCache, *, uid: int | None) -> dict[str, Executable]:
+def _find_browsers(config: Config, *, uid: int | None) -> dict[str, BrowserExecutable]:
     """The browsers of this machine; the small one may be missing. Raises `MachineError` without Chromium."""
     found = {"chromium": find_chromium(config.browser.executable, uid=uid)}
     with contextlib.suppress(MachineError):
         found["headless-shell"] = find_headless_shell(uid=uid)
-    majors = await asyncio.gather(*(chrome_major(one.path, cache) for one in found.values()))
-    return {kind: Executable(one.path, major) for (kind, one), major in zip(found.items(), majors, strict=True)}
+    return found
+
+
+async def _executables(found: Mapping[str, BrowserExecutable], cache: AnswerCache) -> dict[str, Executable]:
+    return {kind: Executable(one.path, await chrome_major(one.path, cache)) for kind, one in found.items()}
 
 
 async def _profiles(config: Config, cache: AnswerCache) -> dict[str, Profile]:

@@ -34,7 +34,7 @@ class Places:
         self._dying = 0
         self.taken: dict[str, RunningSession] = {}
         self.closed = False
-        self.waits = Counter({"served": 0, "timed_out": 0, "left": 0})
+        self.waits = Counter({"served": 0, "timed_out": 0, "left": 0, "refused": 0})
 
     @property
     def open(self) -> list[RunningSession]:
@@ -126,6 +126,9 @@ class Places:
                 placed = await asyncio.shield(waiter.answer)
             self.waits["served"] += 1
             return placed
+        except SubstrateUnavailable:
+            self.waits["refused"] += 1
+            raise
         except (TimeoutError, asyncio.CancelledError) as error:
             self.waits["timed_out" if isinstance(error, TimeoutError) else "left"] += 1
             if waiter.answer.done() and waiter.answer.exception() is None:  # a place came at the last moment

@@ -65,6 +65,15 @@ async def test_a_shutdown_between_a_place_and_its_session_leaves_no_row(house: H
     assert house.service.running == []
 
 
+async def test_those_in_line_are_refused_and_counted_at_a_shutdown(house: House, full: RunningSession) -> None:
+    waiting = in_line(house)
+    await until_waiting(house)
+    await house.lives.drain()
+    with pytest.raises(SubstrateUnavailable):
+        await waiting
+    assert house.service.waits == {"served": 0, "timed_out": 0, "left": 0, "refused": 1}
+
+
 async def test_a_place_whose_session_cannot_be_stored_is_free_again(house: House) -> None:
     house.furnish(FakeSubstrate(), concurrent_sessions=1)
     await house.fill_disk()

@@ -74,8 +74,14 @@ class WorkspaceStore:
         return key
 
     async def rotate_key(self, old: ApiKey, *, secret: str, end: datetime) -> ApiKey:
-        """Store a key of the same name in place of `old`, which works until `end`, or the end it had before."""
+        """Store a key of the same name in place of `old`, which works until `end`, or the end it had before.
+
+        Raises `InvalidRequest` when `old` is revoked or past its grace: its successor would bring back what was ended.
+        """
         async with self._database.transaction() as write:
+            over = await write.execute_fetchall(_IS_OVER, (old.id, to_text(utc_now())))
+            if any(over):
+                raise InvalidRequest("this key is revoked; make a new one instead")
             await write.execute(_ADD_KEY, _new_row(old.workspace_id, old.name, secret))
             await write.execute(_END_KEY, _end_values(old.id, end))
         key = await self.find_key(secret)
@@ -123,6 +129,7 @@ _ADD_KEY = (
     "INSERT INTO keys (id, workspace_id, name, hash, prefix, created_at) VALUES (?, ?, ?, ?, ?, ?)"
     " ON CONFLICT (hash) DO UPDATE SET revoked_at = NULL"
 )
+_IS_OVER = "SELECT 1 FROM keys WHERE id = ? AND revoked_at <= ?"
 _END_KEY = "UPDATE keys SET revoked_at = ? WHERE id = ? AND (revoked_at IS NULL OR revoked_at > ?)"
 
 

@@ -96,7 +96,8 @@ ROTATE_KEY = operation(
     "rotateKey",
     "Replace an API key",
     tag=TAG,
-    description="Makes another with the same name and mode; the old one works until its grace ends.",
+    description="Makes another with the same name and mode; the old one works until its grace ends. A "
+    "key that is revoked, or past its grace, cannot be rotated (400).",
     security=BY_COOKIE,
     parameters=[_KEY_ID],
     request_body=body(shape("Rotation"), {"grace_days": 7}),

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
 import json
 import os
+import re
 import signal
 import socket
 from collections.abc import Callable
@@ -38,6 +41,11 @@ from chaser_server.substrate.base import Exit, OnEvent
 from chaser_server.substrate.driver import NativeDriver
 from chaser_server.substrate.pages import PageSource
 from chaser_server.substrate.stopwatch import Stopwatch
+
+_LAST_WORDS_SECONDS = 5.0
+_NO_DISPLAY = (f"display from the sandbox: [Errno {errno.ECONNREFUSED}]", "Missing X server")
+"""How the doorman and Chromium say that no display server answers."""
+_OF_CHROMIUM = re.compile(r"\[\d+:\d+:")
 
 NewProxy = Callable[[ByteCount, OnEvent], EgressProxy]
 
@@ -207,11 +215,25 @@ class LocalBrowser:
         await self._sandbox.step_forward()
 
     async def _open_screen(self) -> None:
-        manager = await WindowManager.start(await self._socket("display"))
+        try:
+            manager = await WindowManager.start(await self._socket("display"))
+        except LaunchFailed as error:
+            raise await self._screen_failure(error) from error
         self._stack.callback(manager.close)
         descriptor, _ = await self._sandbox.ask("framebuffer")
         self._framebuffer = Framebuffer(descriptor)
         self._stack.callback(self._framebuffer.close)
+
+    async def _screen_failure(self, error: LaunchFailed) -> LaunchFailed:
+        """`error`, but in Xvfb's own words when that has died: who notices first only knows that nobody answers."""
+        with contextlib.suppress(TimeoutError):  # Chromium goes, too, when it finds no display
+            await asyncio.wait_for(self._sandbox.exited(), _LAST_WORDS_SECONDS)
+        tail = self._sandbox.stderr_tail
+        if not any(sign in error.message + tail for sign in _NO_DISPLAY):
+            return error
+        own_words = [line for line in tail.splitlines() if not _OF_CHROMIUM.match(line)]
+        why = "".join(f": {line}" for line in own_words[-1:])
+        return LaunchFailed(f"the display server (Xvfb) did not start{why}", stderr_tail=tail)
 
     async def _open_view(self) -> LiveView:
         """Made for the first viewer, kept for the next: without viewers it does nothing."""

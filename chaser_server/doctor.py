@@ -16,6 +16,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from chaser_server import obstacles
 from chaser_server.chromium.find import BrowserExecutable, find_chromium
@@ -172,6 +173,7 @@ async def _listen(host: str, port: int) -> Check:
     name, where = "listen address", f"{host}:{port}"
     if port == 0:
         return Check(name, Health.OK, f"{host}, any free port")
+    address: tuple[Any, ...] = ()
     try:
         for family, kind, proto, _, address in await asyncio.get_running_loop().getaddrinfo(
             host, port, type=socket.SOCK_STREAM
@@ -182,7 +184,7 @@ async def _listen(host: str, port: int) -> Check:
     except PermissionError:
         return Check(name, Health.FAIL, f"{where} needs root", "choose a port above 1023 with --listen")
     except OSError as error:
-        holder = holder_of(port)
+        holder = holder_of(address[0], port) if address else ""
         found = f"{where} is held by {holder}" if holder else f"{where}: {error.strerror or error}"
         return Check(name, Health.FAIL, found, f"end that program, or choose another address: --listen {host}:0")
     return Check(name, Health.OK, f"{where} is free")

@@ -27,6 +27,7 @@ from chaser_server.ports import holder_of
 SETUP = "python -m chaser_server setup"
 GIB = 1024**3
 TRIAL_SECONDS = 10.0  # how long one program may take to answer
+HEALTH_SECONDS = 2.0  # how long a server may take to say that it is well
 FONT_FOLDERS = (Path("/usr/share/fonts"), Path("/usr/local/share/fonts"), Path("/System/Library/Fonts"))
 
 
@@ -55,7 +56,8 @@ async def examine(
 
     `executable` may be empty (one is looked for); `xvfb` and `bwrap` are paths or command names; `sandbox_user` is a
     name or number and only matters to root; `listen` None leaves the port out. `thorough` starts the browser once to
-    ask its version (up to 10 s on a cold disk); without it this takes some tens of milliseconds.
+    ask its version (up to 10 s on a cold disk), and takes a port as well where a chaser-server answers, for it may be
+    this one; without it this takes some tens of milliseconds.
     """
     boxed = isolation != "none"
     person, checks = find_person(sandbox_user) if boxed and os.geteuid() == 0 else (None, [])
@@ -65,7 +67,7 @@ async def examine(
     if boxed:
         checks += [_system_python(), *await _bubblewrap(bwrap, person)]
     if listen is not None:
-        checks.append(await _listen(*listen))
+        checks.append(await _listen(*listen, may_run=thorough))
     checks += [_data_dir(data_dir), _disk(data_dir)]
     if not boxed:
         checks += _shared_memory()  # each sandbox has its own
@@ -169,7 +171,7 @@ def namespaces_check(status: int, facts: obstacles.Facts) -> Check:
     return Check("user namespaces", Health.FAIL, obstacle.name, obstacle.mend, "isolation")
 
 
-async def _listen(host: str, port: int) -> Check:
+async def _listen(host: str, port: int, *, may_run: bool) -> Check:
     name, where = "listen address", f"{host}:{port}"
     if port == 0:
         return Check(name, Health.OK, f"{host}, any free port")
@@ -184,10 +186,25 @@ async def _listen(host: str, port: int) -> Check:
     except PermissionError:
         return Check(name, Health.FAIL, f"{where} needs root", "choose a port above 1023 with --listen")
     except OSError as error:
+        if may_run and address and await _is_chaser_server(*address[:2]):
+            return Check(name, Health.OK, f"{where}: a chaser-server is already running there")
         holder = holder_of(address[0], port) if address else ""
         found = f"{where} is held by {holder}" if holder else f"{where}: {error.strerror or error}"
         return Check(name, Health.FAIL, found, f"end that program, or choose another address: --listen {host}:0")
     return Check(name, Health.OK, f"{where} is free")
+
+
+async def _is_chaser_server(host: str, port: int) -> bool:
+    """Whether what listens there answers as a server of ours does: in good health, and with a request id."""
+    import aiohttp  # only here: the command line is quicker without
+
+    url = f"http://[{host}]:{port}/healthz" if ":" in host else f"http://{host}:{port}/healthz"
+    try:
+        async with aiohttp.request("GET", url, timeout=aiohttp.ClientTimeout(HEALTH_SECONDS)) as answer:
+            is_ours = answer.headers.get("X-Request-Id", "").startswith("req_")
+            return is_ours and await answer.json() == {"status": "ok"}
+    except (aiohttp.ClientError, TimeoutError, ValueError):
+        return False
 
 
 def _standing(path: Path) -> Path:

@@ -6,7 +6,7 @@ import sqlite3
 from datetime import datetime
 from typing import Any
 
-from chaser_server.errors import InvalidRequest, NotFound
+from chaser_server.errors import InvalidRequest, KeyRevoked, NotFound
 from chaser_server.model import ApiKey, Workspace, utc_now
 from chaser_server.store.database import Database, to_text, to_time
 from chaser_server.tokens import key_hash, key_prefix, new_uuid7
@@ -76,12 +76,12 @@ class WorkspaceStore:
     async def rotate_key(self, old: ApiKey, *, secret: str, end: datetime) -> ApiKey:
         """Store a key of the same name in place of `old`, which works until `end`, or the end it had before.
 
-        Raises `InvalidRequest` when `old` is revoked or past its grace: its successor would bring back what was ended.
+        Raises `KeyRevoked` when `old` is revoked or past its grace: its successor would bring back what was ended.
         """
         async with self._database.transaction() as write:
             over = await write.execute_fetchall(_IS_OVER, (old.id, to_text(utc_now())))
             if any(over):
-                raise InvalidRequest("this key is revoked; make a new one instead")
+                raise KeyRevoked("this key is revoked; make a new one instead")
             await write.execute(_ADD_KEY, _new_row(old.workspace_id, old.name, secret))
             await write.execute(_END_KEY, _end_values(old.id, end))
         key = await self.find_key(secret)

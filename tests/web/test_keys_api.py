@@ -129,7 +129,7 @@ async def test_a_revoked_key_cannot_be_rotated(fake_api: Api, dashboard: Dashboa
     await dashboard.ask("DELETE", f"/v1/keys/{old['id']}")
     before = await listed(dashboard)
     answer = await dashboard.ask("POST", f"/v1/keys/{old['id']}/rotate")
-    assert (answer.status, answer.json["error"]["code"]) == (400, "invalid_request")
+    assert (answer.status, answer.json["error"]["code"]) == (409, "key_revoked")
     assert answer.json["error"]["message"] == "this key is revoked; make a new one instead"
     assert await listed(dashboard) == before
 

@@ -72,6 +72,18 @@ async def person(fake_api: Api) -> AsyncIterator[Person]:
         yield someone
 
 
+async def test_the_servers_address_leads_a_browser_to_the_dashboard_and_tells_a_program_where_things_are(
+    fake_api: Api,
+) -> None:
+    browser = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+    answer = await fake_api.ask("GET", "/", key="", headers=browser, allow_redirects=False)
+    assert (answer.status, answer.headers["Location"]) == (303, "/dashboard")
+    for headers in ({}, {"Accept": "application/json"}):
+        answer = await fake_api.ask("GET", "/", headers=headers)
+        assert (answer.status, answer.json["error"]["code"]) == (404, "not_found")
+        assert all(path in answer.json["error"]["message"] for path in ("/v1", "/docs", "/dashboard"))
+
+
 @pytest.mark.parametrize("path", PAGES)
 async def test_a_stranger_is_sent_to_the_sign_in_page(person: Person, path: str) -> None:
     answer = await person.ask("GET", path)

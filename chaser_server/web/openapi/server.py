@@ -29,6 +29,16 @@ def _status(*words: str) -> Json:
     return record(status={"enum": list(words)})
 
 
+ROOT = operation(
+    "findDashboard",
+    "Go to the dashboard",
+    tag=SIGN_IN,
+    description="For people who type the server's address. Who does not ask for text/html is told where things are.",
+    security=OPEN,
+    responses={"303": _elsewhere("The dashboard.", "/dashboard")},
+    errors=("not_found",),
+)
+
 LOGIN_LINK = operation(
     "signInByLink",
     "Sign in by a one-time link",
@@ -138,6 +148,7 @@ DOCS = operation(
 )
 
 PATHS: dict[str, Json] = {
+    "/": {"get": ROOT},
     "/dashboard/login": {"get": LOGIN_LINK, "post": LOGIN_PASSWORD},
     "/dashboard/logout": {"post": LOGOUT},
     "/dashboard/logout/everywhere": {"post": LOGOUT_EVERYWHERE},

@@ -13,7 +13,7 @@ import pytest
 from playwright.async_api import Playwright
 
 from chaser_server.app import Server, serving
-from chaser_server.config import parse
+from chaser_server.config_file import parse
 from tests.api import Api
 from tests.processes import browser_of, command_of, descendants, server_process, until
 from tests.site import Site

@@ -71,7 +71,6 @@ async def test_a_budget_that_is_used_up_meanwhile_refuses_who_waited(house: Hous
     waiting = in_line(house)
     await until_waiting(house)
     running.egress.down = 1000
-    await house.bookkeeper.flush()
     await house.delete(running)
     with pytest.raises(PaymentRequired):
         await waiting

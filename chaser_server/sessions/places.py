@@ -129,6 +129,8 @@ class Places:
             async with asyncio.timeout(seconds):
                 placed = await asyncio.shield(waiter.answer)
             await self._check_budget(workspace)  # which others may have used up meanwhile
+            if self.closed:  # between the answer and this line
+                raise _shutting_down()
         except BaseException as error:
             self.waits[_outcome(error)] += 1
             if waiter.answer.done() and waiter.answer.exception() is None:  # a place came, but too late or in vain

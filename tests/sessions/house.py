@@ -29,6 +29,7 @@ class House:
         self.workspace = workspace
         self.store = SessionStore(database)
         self.substrate: Any = None
+        self.places: Places
         self.lives: Lives
         self.service: SessionService
         self.reaper: Reaper
@@ -43,7 +44,7 @@ class House:
     def furnish(self, substrate: FakeSubstrate, *, idle_seconds: float = 300, **limits: int) -> None:
         """Build the session room on this substrate."""
         self.substrate = substrate
-        places = Places(
+        places = self.places = Places(
             store=self.store,
             substrate=substrate,
             rehearsal=RehearsalSubstrate(substrate.profiles),

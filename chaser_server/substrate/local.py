@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import json
 import os
-import re
 import signal
 import socket
 from collections.abc import Callable
@@ -40,13 +38,13 @@ from chaser_server.model import ByteCount, LedgerRow
 from chaser_server.sandbox.process import Sandbox
 from chaser_server.substrate.base import Exit, OnEvent
 from chaser_server.substrate.driver import NativeDriver
+from chaser_server.substrate.last_words import display_failure
 from chaser_server.substrate.pages import PageSource
 from chaser_server.substrate.stopwatch import Stopwatch
 
 _LAST_WORDS_SECONDS = 5.0
-_NO_DISPLAY = (f"display from the sandbox: [Errno {errno.ECONNREFUSED}]", "Missing X server")
-"""How the doorman and Chromium say that no display server answers."""
-_OF_CHROMIUM = re.compile(r"\[\d+:\d+:")
+_GOES_WRONG = (LaunchFailed, ScreenLost, aiohttp.ClientError, ConnectionError)
+"""What is raised when something in the sandbox has died."""
 
 NewProxy = Callable[[ByteCount, OnEvent], EgressProxy]
 
@@ -122,14 +120,12 @@ class LocalBrowser:
         if wanted is not None:
             forward = asyncio.create_task(self._step_forward(wanted), name=f"step-forward-{self._sandbox.pid}")
             self._stack.callback(forward.cancel)
-        if not self._profile.headless:
-            await self._open_screen()
-            self._stopwatch.lap("screen")
-        self.devtools_path = await self._find_browser_target()
-        self._stopwatch.lap("devtools")
-        user_agent = await self._keeper.open(self.devtools_path)
-        self.device = device_name(user_agent)
-        self._stopwatch.lap("pages")
+        try:
+            await self._open()
+        except _GOES_WRONG as error:
+            if failure := await self._display_failure(error):
+                raise failure from error
+            raise
         if wanted is not None and not wanted.is_set():
             await warm_up(self._devtools)
             self._stopwatch.lap("warm-up")
@@ -219,26 +215,32 @@ class LocalBrowser:
         await wanted.wait()
         await self._sandbox.step_forward()
 
+    async def _open(self) -> None:
+        if not self._profile.headless:
+            await self._open_screen()
+            self._stopwatch.lap("screen")
+        self.devtools_path = await self._find_browser_target()
+        self._stopwatch.lap("devtools")
+        user_agent = await self._keeper.open(self.devtools_path)
+        self.device = device_name(user_agent)
+        self._stopwatch.lap("pages")
+
     async def _open_screen(self) -> None:
-        try:
-            manager = await WindowManager.start(await self._socket("display"))
-        except LaunchFailed as error:
-            raise await self._screen_failure(error) from error
+        manager = await WindowManager.start(await self._socket("display"))
         self._stack.callback(manager.close)
         descriptor, _ = await self._sandbox.ask("framebuffer")
         self._framebuffer = Framebuffer(descriptor)
         self._stack.callback(self._framebuffer.close)
 
-    async def _screen_failure(self, error: LaunchFailed) -> LaunchFailed:
-        """`error`, but in Xvfb's own words when that has died: who notices first only knows that nobody answers."""
-        with contextlib.suppress(TimeoutError):  # Chromium goes, too, when it finds no display
+    async def _display_failure(self, error: Exception) -> LaunchFailed | None:
+        """A better one than `error` if Xvfb has died: who notices first only knows that nobody answers."""
+        if self._profile.headless:
+            return None
+        with contextlib.suppress(TimeoutError):  # Chromium goes, too, when it has no display
             await asyncio.wait_for(self._sandbox.exited(), _LAST_WORDS_SECONDS)
-        tail = self._sandbox.stderr_tail
-        if not any(sign in error.message + tail for sign in _NO_DISPLAY):
-            return error
-        own_words = [line for line in tail.splitlines() if not _OF_CHROMIUM.match(line)]
-        why = "".join(f": {line}" for line in own_words[-1:])
-        return LaunchFailed(f"the display server (Xvfb) did not start{why}", stderr_tail=tail)
+        said = self._sandbox.stderr_tail
+        why = display_failure(str(error), said)
+        return LaunchFailed(why, stderr_tail=said) if why else None
 
     async def _open_view(self) -> LiveView:
         """Made for the first viewer, kept for the next: without viewers it does nothing."""

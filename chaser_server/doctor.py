@@ -172,7 +172,8 @@ def namespaces_check(status: int, facts: obstacles.Facts) -> Check:
 
 
 async def _listen(host: str, port: int, *, may_run: bool) -> Check:
-    name, where = "listen address", f"{host}:{port}"
+    shown_host = f"[{host}]" if ":" in host else host
+    name, where = "listen address", f"{shown_host}:{port}"
     if port == 0:
         return Check(name, Health.OK, f"{host}, any free port")
     address: tuple[Any, ...] = ()
@@ -182,15 +183,17 @@ async def _listen(host: str, port: int, *, may_run: bool) -> Check:
         ):
             with socket.socket(family, kind, proto) as tried:
                 tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if family == socket.AF_INET6:  # as the server listens
+                    tried.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
                 tried.bind(address)
     except PermissionError:
         return Check(name, Health.FAIL, f"{where} needs root", "choose a port above 1023 with --listen")
     except OSError as error:
         if may_run and address and await _is_chaser_server(*address[:2]):
-            return Check(name, Health.OK, f"{where}: a chaser-server is already running there")
+            return Check(name, Health.OK, f"{where}: a chaser-server is running there, so that no second one can start")
         holder = holder_of(address[0], port) if address else ""
         found = f"{where} is held by {holder}" if holder else f"{where}: {error.strerror or error}"
-        return Check(name, Health.FAIL, found, f"end that program, or choose another address: --listen {host}:0")
+        return Check(name, Health.FAIL, found, f"end that program, or choose another address: --listen {shown_host}:0")
     return Check(name, Health.OK, f"{where} is free")
 
 
@@ -199,8 +202,9 @@ async def _is_chaser_server(host: str, port: int) -> bool:
     import aiohttp  # only here: the command line is quicker without
 
     url = f"http://[{host}]:{port}/healthz" if ":" in host else f"http://{host}:{port}/healthz"
+    timeout = aiohttp.ClientTimeout(HEALTH_SECONDS)
     try:
-        async with aiohttp.request("GET", url, timeout=aiohttp.ClientTimeout(HEALTH_SECONDS)) as answer:
+        async with aiohttp.request("GET", url, timeout=timeout, allow_redirects=False) as answer:
             is_ours = answer.headers.get("X-Request-Id", "").startswith("req_")
             return is_ours and await answer.json() == {"status": "ok"}
     except (aiohttp.ClientError, TimeoutError, ValueError):

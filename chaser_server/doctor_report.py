@@ -47,7 +47,10 @@ def render(checks: Iterable[Check]) -> str:
 
 
 def exit_status(checks: Iterable[Check]) -> int:
-    """Return what `doctor` exits with: 1 when the server could not start, else 0."""
+    """Return what `doctor` exits with: 1 when the server cannot run on this machine as it is, else 0.
+
+    Where one runs already it can, though no second one could start on its address.
+    """
     return int(any(check.status is Health.FAIL for check in checks))
 
 

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import test_utils, web
 
 from chaser_server.doctor import Person, examine, find_person, namespaces_check
 from chaser_server.doctor_report import Check, Health, exit_status, refusal, render
 from chaser_server.obstacles import Facts
+from tests.api import Api
 from tests.conftest import Serve
 from tests.site import Site
 
@@ -133,15 +135,31 @@ async def test_the_port_of_a_running_server_is_well_for_the_doctor_but_not_for_a
     serve: Serve, tmp_path: Path
 ) -> None:
     port = int((await serve()).url.rpartition(":")[2])
+    running = "a chaser-server is running there, so that no second one can start"
     for host in ("127.0.0.1", "0.0.0.0"):
         check = (await look(tmp_path, listen=(host, port), thorough=True))["listen address"]
-        assert (check.status, check.found) == (Health.OK, f"{host}:{port}: a chaser-server is already running there")
+        assert (check.status, check.found) == (Health.OK, f"{host}:{port}: {running}")
     assert (await look(tmp_path, listen=("127.0.0.1", port)))["listen address"].status is Health.FAIL
+
+
+async def test_a_port_that_is_held_for_ipv4_is_free_for_ipv6(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        check = (await look(tmp_path, listen=("::", server.getsockname()[1])))["listen address"]
+    assert check.status is Health.OK
 
 
 async def test_another_web_server_on_the_port_is_no_chaser_server(site: Site, tmp_path: Path) -> None:
     port = int(site.url.rpartition(":")[2])
     check = (await look(tmp_path, listen=("127.0.0.1", port), thorough=True))["listen address"]
+    assert check.status is Health.FAIL
+
+
+async def test_a_web_server_that_leads_to_a_chaser_server_is_none(api: Api, tmp_path: Path) -> None:
+    async def lead(request: web.Request) -> web.Response:
+        raise web.HTTPFound(f"{api.url}{request.path}")
+
+    async with test_utils.RawTestServer(lead) as other:
+        check = (await look(tmp_path, listen=("127.0.0.1", other.port or 0), thorough=True))["listen address"]
     assert check.status is Health.FAIL
 
 

@@ -15,9 +15,11 @@ LISTENING = "0A"  # proc(5) and include/net/tcp_states.h: TCP_LISTEN
 def holder_of(host: str, port: int) -> str:
     """Return "name (pid N)" of a process that keeps others from listening on `port` of the IP address `host`.
 
-    It listens there, or on all addresses. "" when it cannot be known.
+    Of several that listen, the one that is nearest: on that address, on all of its family, or on `::`. The last may
+    hold IPv6 alone, which /proc does not tell, so ask only about a port that is known to be taken. For an IPv6 address
+    those of IPv4 do not count, as they do not for a server that listens on IPv6 alone. "" when it cannot be known.
     """
-    sockets = {f"socket:[{inode}]" for inode in _listening_inodes(_plain(ipaddress.ip_address(host)), port)}
+    sockets = {f"socket:[{inode}]" for inode in _nearest_inodes(_plain(ipaddress.ip_address(host)), port)}
     for folder in Path("/proc").glob("[0-9]*/fd") if sockets else ():
         if _holds(folder, sockets):
             pid = folder.parent.name
@@ -25,8 +27,8 @@ def holder_of(host: str, port: int) -> str:
     return ""
 
 
-def _listening_inodes(address: Address, port: int) -> set[str]:
-    inodes = set()
+def _nearest_inodes(address: Address, port: int) -> set[str]:
+    inodes: dict[int, set[str]] = {}
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         try:
             rows = Path(table).read_text().splitlines()[1:]
@@ -35,9 +37,11 @@ def _listening_inodes(address: Address, port: int) -> set[str]:
         for row in rows:  # proc(5): sl, local address:port in hexadecimal, remote, state, …, the tenth is the inode
             fields = row.split()
             local, _, local_port = fields[1].rpartition(":")
-            if fields[3] == LISTENING and int(local_port, 16) == port and _overlap(address, _parse(local)):
-                inodes.add(fields[9])
-    return inodes
+            if fields[3] == LISTENING and int(local_port, 16) == port:
+                distance = _distance(address, _parse(local))
+                if distance is not None:
+                    inodes.setdefault(distance, set()).add(fields[9])
+    return inodes[min(inodes)] if inodes else set()
 
 
 def _parse(text: str) -> Address:
@@ -51,11 +55,13 @@ def _plain(address: Address) -> Address:
     return getattr(address, "ipv4_mapped", None) or address
 
 
-def _overlap(one: Address, other: Address) -> bool:
-    """Whether two sockets cannot listen on one port: `::` takes all of both families, `0.0.0.0` all of its own."""
-    if one == other or any(each.is_unspecified and each.version == 6 for each in (one, other)):
-        return True
-    return one.version == other.version and (one.is_unspecified or other.is_unspecified)
+def _distance(asked: Address, held: Address) -> int | None:
+    """How surely the second is in the way of who wants to listen on the first: 0 most. None when it is not."""
+    if asked == held:
+        return 0
+    if asked.version == held.version:
+        return 1 if asked.is_unspecified or held.is_unspecified else None
+    return 2 if held.version == 6 and held.is_unspecified else None
 
 
 def _holds(folder: Path, sockets: set[str]) -> bool:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
+from subprocess import PIPE
 
 import pytest
 
@@ -23,19 +26,33 @@ def test_the_holder_of_a_port_is_named_with_its_pid(family: socket.AddressFamily
         ("127.0.0.1", "::1", False),
         ("127.0.0.1", "0.0.0.0", True),
         ("127.0.0.1", "::ffff:127.0.0.1", True),
-        ("127.0.0.1", "::", True),
+        ("127.0.0.1", "::", False),
         ("0.0.0.0", "127.0.0.1", True),
         ("0.0.0.0", "::1", False),
         ("::1", "127.0.0.1", False),
         ("::1", "::", True),
         ("::", "127.0.0.1", True),
+        ("::ffff:0.0.0.0", "127.0.0.1", True),
+        ("::ffff:0.0.0.0", "::1", False),
     ],
 )
 def test_who_listens_on_another_address_holds_nothing(held: str, asked: str, is_held: bool) -> None:
     family = socket.AF_INET6 if ":" in held else socket.AF_INET
-    with socket.create_server((held, 0), family=family, dualstack_ipv6=held == "::") as server:
+    with socket.create_server((held, 0), family=family, dualstack_ipv6=held in ("::", "::ffff:0.0.0.0")) as server:
         holder = holder_of(asked, server.getsockname()[1])
     assert holder if is_held else f"(pid {os.getpid()})" not in holder
+
+
+def test_who_listens_nearer_is_named_first() -> None:
+    with socket.create_server(("::", 0), family=socket.AF_INET6) as far:
+        port = far.getsockname()[1]
+        listen = f"import socket, sys; near = socket.create_server(('127.0.0.1', {port}))"
+        argv = [sys.executable, "-c", f"{listen}; print(flush=True); sys.stdin.read()"]
+        with subprocess.Popen(argv, stdin=PIPE, stdout=PIPE) as other:
+            assert other.stdout is not None
+            assert other.stdout.readline()
+            assert f"(pid {other.pid})" in holder_of("127.0.0.1", port)
+            assert f"(pid {os.getpid()})" in holder_of("::1", port)
 
 
 def test_a_port_that_nobody_listens_on_has_no_holder() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -20,6 +21,7 @@ from chaser_server.web import schemas
 from chaser_server.web.appkeys import ASSETS, CONFIG, OUTSIDE, PAGES, SERVICE, USAGE, WORKSPACE, WORKSPACES
 from chaser_server.web.audit import KINDS
 from chaser_server.web.identity import authenticate, authenticate_cookie
+from chaser_server.web.middleware import ErrorResponse
 from chaser_server.web.preview import Viewer
 from chaser_server.web.sessions import requested_page
 from chaser_server.web.signin import HOME, SIGN_IN, sign_in_page
@@ -30,6 +32,7 @@ HOSTS = 15
 """How many hosts the usage page shows."""
 QUEUE_SHOWN = 20
 """How many of those who wait the page of sessions shows."""
+NOT_AT_ALL = re.compile(r"q=0(\.0{0,3})?")  # RFC 9110 12.4.2
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
@@ -66,10 +69,22 @@ def _sentence(message: str) -> str:
 
 async def root(request: web.Request) -> web.Response:
     """GET /: a person goes on to the dashboard; a program is told where things are"""
-    if "text/html" in request.headers.get("Accept", "").lower():
-        headers = {"Location": HOME, "Vary": "Accept", "Cache-Control": "no-store"}
-        return web.Response(status=303, headers=headers)
-    raise NotFound("the API is below /v1 and described at /docs and /openapi.json; people start at /dashboard")
+    if _accepts_html(request):
+        answer = web.Response(status=303, headers={"Location": HOME})
+    else:
+        where = "the API is below /v1 and described at /docs and /openapi.json; people start at /dashboard"
+        answer = ErrorResponse(404, NotFound.code, where)
+    answer.headers.update({"Vary": "Accept", "Cache-Control": "no-store"})
+    return answer
+
+
+def _accepts_html(request: web.Request) -> bool:
+    """Whether a client names HTML among what it takes, as browsers do; who takes just anything is a program."""
+    for accepted in ",".join(request.headers.getall("Accept", ())).lower().split(","):
+        kind, *parameters = (part.strip() for part in accepted.split(";"))
+        if kind == "text/html" and not any(map(NOT_AT_ALL.fullmatch, parameters)):
+            return True
+    return False
 
 
 async def sign_in(request: web.Request) -> web.Response:

@@ -53,7 +53,7 @@ _STATUS: dict[str, int] = {
 
 
 class ErrorResponse(web.Response):
-    """An error in the one shape that all have."""
+    """An error in the one shape that all have. A handler raises one of ours, unless its answer needs headers, too."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
         body = json.dumps({"error": {"code": code, "message": message}})
@@ -63,9 +63,11 @@ class ErrorResponse(web.Response):
 
 @web.middleware
 async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn whatever is raised below into an error response."""
+    """Turn whatever is raised below into an error response, and count it."""
     try:
-        return await handler(request)
+        response = await handler(request)
+        if not isinstance(response, ErrorResponse):
+            return response
     except errors.ChaserError as error:
         response = _from_ours(error)
         if response.status == 500:

@@ -9,6 +9,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from multidict import CIMultiDict
 
 from chaser_server.model import Workspace, utc_now
 from chaser_server.signing import LINK_LIFE, Signer
@@ -72,16 +73,23 @@ async def person(fake_api: Api) -> AsyncIterator[Person]:
         yield someone
 
 
-async def test_the_servers_address_leads_a_browser_to_the_dashboard_and_tells_a_program_where_things_are(
-    fake_api: Api,
-) -> None:
-    browser = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
-    answer = await fake_api.ask("GET", "/", key="", headers=browser, allow_redirects=False)
-    assert (answer.status, answer.headers["Location"]) == (303, "/dashboard")
-    for headers in ({}, {"Accept": "application/json"}):
-        answer = await fake_api.ask("GET", "/", headers=headers)
-        assert (answer.status, answer.json["error"]["code"]) == (404, "not_found")
-        assert all(path in answer.json["error"]["message"] for path in ("/v1", "/docs", "/dashboard"))
+@pytest.mark.parametrize(
+    "accepted",
+    [
+        ["text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"],
+        ["application/json", "TEXT/HTML; charset=utf-8; q=0.1"],
+    ],
+)
+async def test_the_servers_address_leads_a_browser_to_the_dashboard(person: Person, accepted: list[str]) -> None:
+    answer = await person.ask("GET", "/", headers=CIMultiDict(("Accept", each) for each in accepted))
+    assert (answer.status, answer.headers["Location"], answer.headers["Vary"]) == (303, "/dashboard", "Accept")
+
+
+@pytest.mark.parametrize("accepted", ["*/*", "application/json", "text/html;q=0, */*", "text/html; q=0.000"])
+async def test_the_servers_address_tells_a_program_where_things_are(person: Person, accepted: str) -> None:
+    answer = await person.ask("GET", "/", headers={"Accept": accepted})
+    assert (answer.status, answer.json["error"]["code"], answer.headers["Vary"]) == (404, "not_found", "Accept")
+    assert all(path in answer.json["error"]["message"] for path in ("/v1", "/docs", "/dashboard"))
 
 
 @pytest.mark.parametrize("path", PAGES)

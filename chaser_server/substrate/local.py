@@ -24,7 +24,6 @@ from chaser_server.chromium.hands import Hands
 from chaser_server.chromium.keeper import PageKeeper
 from chaser_server.chromium.profiles import Profile, device_name
 from chaser_server.chromium.screencast import Screencast
-from chaser_server.chromium.warmup import warm_up
 from chaser_server.config import PreviewConfig
 from chaser_server.display.framebuffer import Framebuffer, encode_png
 from chaser_server.display.input import Input
@@ -111,8 +110,7 @@ class LocalBrowser:
     async def start(self, wanted: asyncio.Event | None) -> None:
         """Bring up, from the outside in: the way out, the screen, the browser.
 
-        A sandbox that was started in the background steps forward as soon as it is `wanted`, and warms up while nobody
-        wants it.
+        A sandbox that was started in the background steps forward as soon as it is `wanted`.
         """
         self._stack.push_async_callback(self._keeper.close)
         self._way_out = await self._socket("egress")
@@ -130,9 +128,6 @@ class LocalBrowser:
         user_agent = await self._keeper.open(self.devtools_path)
         self.device = device_name(user_agent)
         self._stopwatch.lap("pages")
-        if wanted is not None and not wanted.is_set():
-            await warm_up(self._devtools)
-            self._stopwatch.lap("warm-up")
 
     async def check(self) -> None:
         try:

@@ -3,14 +3,21 @@
     python -m chaser_server bench --json docs/performance/run-1.jsonl      (and 2, and 3)
     python scripts/report.py docs/performance/run-*.jsonl
 
-Charts go to docs/images, the table to stdout. Charts are of the medians of the runs.
+    python -m chaser_server bench cost trials --json docs/performance/trials.jsonl
+    python scripts/report.py docs/performance/trials.jsonl
+
+Charts go to docs/images, tables to stdout. Charts are of the medians of the runs; what is measured only when it is
+named has a table for each run, under the name of its part.
 """
 
 import json
+import math
 import statistics
 import sys
 from collections import defaultdict
+from dataclasses import fields, is_dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import matplotlib
@@ -22,6 +29,8 @@ matplotlib.rcParams.update(
 
 from matplotlib import pyplot  # noqa: E402  # behind the choice of its output
 from matplotlib.figure import Figure  # noqa: E402
+
+from chaser_server.bench.suite import NAMED_ONLY  # noqa: E402
 
 Row = dict[str, Any]
 
@@ -148,9 +157,32 @@ def measured(verdict: Row | None) -> str:
     return f"{verdict['measured']:.2f}{verdict['unit']}" + (f", {failures} failed" if failures else "")
 
 
+def named_only(rows: dict[str, list[Row]], runs: int) -> None:
+    """The tables of the parts that run only when named, as these show them themselves."""
+    for part, (room, _) in NAMED_ONLY.items():
+        for run in range(runs):
+            mine = [row for kind in rows_of_room(room) for row in restored(kind, rows[kind.__name__], run)]
+            if mine:
+                print(f"\n{part}, run {run + 1}\n\n{room.table(mine)}")
+
+
+def rows_of_room(room: ModuleType) -> list[type]:
+    """The kinds of rows that a room of the bench makes."""
+    return [kind for kind in vars(room).values() if is_dataclass(kind) and kind.__module__ == room.__name__]
+
+
+def restored(kind: type, rows: list[Row], run: int) -> list[Any]:
+    """A run's rows of one kind, as they were before they became JSON."""
+    names = [field.name for field in fields(kind)]
+    values = [[row[name] for name in names] for row in rows if row["run"] == run]
+    return [kind(*(math.nan if value is None else value for value in each)) for each in values]
+
+
 if __name__ == "__main__":
     found = rows_of(sys.argv[1:])
     for show, kind in ((stages, "Stage"), (concurrency, "Stage"), (memory, "Idle"), (crowding, "Stage")):
         if found[kind]:  # the part may have failed in every run
             show(found[kind])
-    goals(found["Verdict"], len(sys.argv) - 1)
+    if found["Verdict"]:
+        goals(found["Verdict"], len(sys.argv) - 1)
+    named_only(found, len(sys.argv) - 1)

@@ -12,7 +12,9 @@ import socket
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection as Pipe
+from time import perf_counter
 
 from chaser_server.bench.relay import (
     Serve,
@@ -34,8 +36,11 @@ CONNECTIONS = (1, 20)
 _RECEIVE_BYTES = 65536
 
 
-def serve_floor(devtools: int, pipe: Pipe) -> None:
-    """Pass on what comes, blocking where the other end does not take it: for small messages only."""
+def serve_floor(devtools: int, pipe: Pipe, *, awake_seconds: float = 0.0) -> None:
+    """Pass on what comes, blocking where the other end does not take it: for small messages only.
+
+    After each message it stays awake for a while, and looks again and again for the next one.
+    """
     listener = socket.create_server(("127.0.0.1", 0), backlog=64)
     pipe.send(listener.getsockname()[1])
     poll = select.epoll()
@@ -43,7 +48,7 @@ def serve_floor(devtools: int, pipe: Pipe) -> None:
         poll.register(each, select.EPOLLIN)
     peers: dict[int, tuple[socket.socket, socket.socket]] = {}
     while True:
-        for descriptor, _ in poll.poll():
+        for descriptor, _ in _wait(poll, awake_seconds):
             if descriptor in peers:
                 this, other = peers[descriptor]
                 if data := this.recv(_RECEIVE_BYTES):
@@ -62,7 +67,21 @@ def serve_floor(devtools: int, pipe: Pipe) -> None:
                 return
 
 
-WAYS: dict[str, Serve] = {FLOOR: serve_floor, OURS: serve_on_uvloop, "without uvloop": serve_on_asyncio}
+def _wait(poll: select.epoll, awake_seconds: float) -> list[tuple[int, int]]:
+    asleep_from = perf_counter() + awake_seconds
+    while perf_counter() < asleep_from:
+        if found := poll.poll(0):
+            return found
+    return poll.poll()
+
+
+WAYS: dict[str, Serve] = {
+    FLOOR: serve_floor,
+    OURS: serve_on_uvloop,
+    "as it is, without uvloop": serve_on_asyncio,
+    f"{FLOOR}, awake for 200 µs": partial(serve_floor, awake_seconds=200e-6),
+}
+"""Each in a process of its own."""
 
 
 @dataclass(frozen=True, slots=True)

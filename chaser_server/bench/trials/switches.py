@@ -53,6 +53,9 @@ exec {chromium} "$@"
 }
 """What it cannot."""
 
+WARMED = "warmed with a page"
+"""Before it is used, such a session goes to a page of another site and back to about:blank."""
+
 _SCRIPT_HEAD = '#!/bin/sh\nhere=$(dirname "$0")\n'
 _SHOWN_FOLDER = "/var/tmp"  # not /tmp, which is the session's own
 _BEHIND_SECONDS = 0.5
@@ -63,9 +66,9 @@ _SEED_SECONDS = 30
 class Start:
     """Medians by one command line: milliseconds of the clock and of processor time, and megabytes of PSS.
 
-    `settled_cpu` is from the start until the browser rests. `second` is a page of the same site as the `first`, `other`
-    one of another, which wants another renderer; their processor time includes the half second behind them. `cpu` is
-    all of it together, `ratio` is of that to the server as it is.
+    `settled_cpu` is from the start until the browser rests with a client connected. `second` is a page of the same site
+    as the `first`, `other` one of another, which wants another renderer; their processor time includes the half second
+    behind them. `cpu` is all of it together, `ratio` is of that to the server as it is.
     """
 
     variant: str
@@ -91,7 +94,7 @@ async def measure(chromium: str, rounds: int = ROUNDS, *, variants: Collection[s
     """A cold session by each of the variants (all, if none is named), `rounds` times, after one that warms up."""
     from playwright.async_api import async_playwright  # only here: its driver has no part in the server
 
-    settings = {variant: _extra_args(switch) for variant, switch in SWITCHES.items()}
+    settings = {variant: _extra_args(switch) for variant, switch in {**SWITCHES, WARMED: ""}.items()}
     async with AsyncExitStack() as stack:
         url = await stack.enter_async_context(site())
         playwright = await stack.enter_async_context(async_playwright())
@@ -109,7 +112,7 @@ async def measure(chromium: str, rounds: int = ROUNDS, *, variants: Collection[s
         for _ in range(rounds + 1):
             for variant, here in servers.items():
                 await until_machine_quiet()
-                seen[variant].append(await _session(here, playwright, url))
+                seen[variant].append(await _session(here, playwright, url, warmed=variant == WARMED))
     return rows_of({variant: found[1:] for variant, found in seen.items()})
 
 
@@ -143,17 +146,21 @@ def _show_to_others(folder: Path) -> None:
         path.chmod(0o755)
 
 
-async def _session(here: BenchServer, playwright: Playwright, url: str) -> Figures:
+async def _session(here: BenchServer, playwright: Playwright, url: str, *, warmed: bool) -> Figures:
+    elsewhere = url.replace("localhost", "127.0.0.1")
     meter, began = Meter(here.pid), perf_counter()
     async with meter.looking():
         opened = await here.way("default")()
     figures = {"start": (perf_counter() - began) * 1000, "start_cpu": meter.milliseconds}
     await until_quiet(here.pid)
-    meter.search()
-    figures["settled_cpu"] = meter.milliseconds
     browser = await playwright.chromium.connect_over_cdp(opened.cdp_url)
     page = browser.contexts[0].pages[0]
-    pages = {"first": url, "second": f"{url}?2", "other": url.replace("localhost", "127.0.0.1")}
+    for address in (elsewhere, "about:blank") if warmed else ():
+        await page.goto(address)
+    await until_quiet(here.pid)
+    meter.search()
+    figures["settled_cpu"] = meter.milliseconds
+    pages = {"first": url, "second": f"{url}?2", "other": elsewhere}
     for name, address in pages.items():
         meter.search()
         used, began = meter.milliseconds, perf_counter()

@@ -4,16 +4,17 @@
     python scripts/report.py docs/performance/run-*.jsonl
 
     python -m chaser_server bench cost trials --json docs/performance/trials.jsonl
-    python scripts/report.py docs/performance/trials.jsonl
+    python scripts/report.py docs/performance/trials.jsonl --into docs/performance.md
 
-Charts go to docs/images, tables to stdout. Charts are of the medians of the runs; what is measured only when it is
-named has a table for each run, under the name of its part.
+Charts go to docs/images, tables to stdout. Charts are of the medians of the runs. What is measured only when it is
+named is told of one run, the last; with `--into` its tables also replace those in a file behind `<!-- PART -->`.
 """
 
+import argparse
 import json
 import math
+import re
 import statistics
-import sys
 from collections import defaultdict
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -157,13 +158,24 @@ def measured(verdict: Row | None) -> str:
     return f"{verdict['measured']:.2f}{verdict['unit']}" + (f", {failures} failed" if failures else "")
 
 
-def named_only(rows: dict[str, list[Row]], runs: int) -> None:
-    """The tables of the parts that run only when named, as these show them themselves."""
+def named_only(rows: dict[str, list[Row]]) -> dict[str, str]:
+    """The tables of the parts that run only when named, as these show them themselves, of the last run with any."""
+    tables = {}
     for part, (room, _) in NAMED_ONLY.items():
-        for run in range(runs):
-            mine = [row for kind in rows_of_room(room) for row in restored(kind, rows[kind.__name__], run)]
-            if mine:
-                print(f"\n{part}, run {run + 1}\n\n{room.table(mine)}")
+        kinds = {kind: rows[kind.__name__] for kind in rows_of_room(room)}
+        last = max((row["run"] for found in kinds.values() for row in found), default=None)
+        if last is not None:
+            tables[part] = room.table([row for kind, found in kinds.items() for row in restored(kind, found, last)])
+    return tables
+
+
+def replace_tables(file: Path, tables: dict[str, str]) -> None:
+    """Put each table in the place of the one behind the mark of its part, up to the next paragraph that is none."""
+    text = file.read_text(encoding="utf-8")
+    for part, table in tables.items():
+        mark = f"<!-- {part} -->\n"
+        text = re.sub(rf"{re.escape(mark)}(\n*\|[^\n]*)*\n", lambda _, new=mark + table: f"{new}\n", text)
+    file.write_text(text, encoding="utf-8")
 
 
 def rows_of_room(room: ModuleType) -> list[type]:
@@ -179,10 +191,18 @@ def restored(kind: type, rows: list[Row], run: int) -> list[Any]:
 
 
 if __name__ == "__main__":
-    found = rows_of(sys.argv[1:])
+    parser = argparse.ArgumentParser(description="Turn runs of the bench into charts and tables.")
+    parser.add_argument("runs", nargs="+", metavar="FILE")
+    parser.add_argument("--into", type=Path, metavar="FILE", help="where tables behind marks are replaced")
+    options = parser.parse_args()
+    found = rows_of(options.runs)
     for show, kind in ((stages, "Stage"), (concurrency, "Stage"), (memory, "Idle"), (crowding, "Stage")):
         if found[kind]:  # the part may have failed in every run
             show(found[kind])
     if found["Verdict"]:
-        goals(found["Verdict"], len(sys.argv) - 1)
-    named_only(found, len(sys.argv) - 1)
+        goals(found["Verdict"], len(options.runs))
+    tables = named_only(found)
+    for part, text in tables.items():
+        print(f"\n{part}\n\n{text}")
+    if options.into:
+        replace_tables(options.into, tables)

@@ -174,7 +174,8 @@ def replace_tables(file: Path, tables: dict[str, str]) -> None:
     text = file.read_text(encoding="utf-8")
     for part, table in tables.items():
         mark = f"<!-- {part} -->\n"
-        text = re.sub(rf"{re.escape(mark)}(\n*\|[^\n]*)*\n", lambda _, new=mark + table: f"{new}\n", text)
+        old = rf"{re.escape(mark)}(\n*\|[^\n]*)*\n*"
+        text = re.sub(old, lambda _, new=f"{mark}\n{table}\n\n": new, text)
     file.write_text(text, encoding="utf-8")
 
 

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from chaser_server.bench import processes
-from chaser_server.bench.trials import floor, pools, switches, weights
+from chaser_server.bench.trials import floor, groups, pools, switches, weights
 from chaser_server.bench.trials.groups import NoGroup, light_group
 from chaser_server.bench.trials.pools import Burst, Load
 from chaser_server.bench.trials.switches import AS_IT_IS, SCRIPTS, rows_of
@@ -71,6 +71,18 @@ def test_a_control_group_takes_processes_and_is_removed() -> None:
     except NoGroup as why:
         pytest.skip(str(why))
     assert not group.folder.exists()
+
+
+def test_autogroups_are_said_to_have_no_effect_inside_a_control_group(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    switch = Path("/proc/sys/kernel/sched_autogroup_enabled")
+    if not switch.exists() or switch.read_text().strip() != "1":
+        pytest.skip("there are none here")
+    monkeypatch.setattr(groups, "_own_group", lambda: (2, tmp_path))
+    outermost = groups.against_autogroups()
+    (tmp_path / "cpu.weight").touch()
+    assert (outermost, groups.against_autogroups()) == ("", "without effect inside a control group (v2)")
 
 
 class TwoPages(Starter):

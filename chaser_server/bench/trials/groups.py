@@ -54,6 +54,22 @@ def light_group(name: str) -> Iterator[Group]:
         _remove(folder)
 
 
+def against_autogroups() -> str:
+    """Why the nice value of an autogroup has no effect here; empty when it has. See sched(7)."""
+    switch = Path("/proc/sys/kernel/sched_autogroup_enabled")
+    if not switch.exists():
+        return "this kernel has no autogroups"
+    if switch.read_text(encoding="ascii").strip() == "0":
+        return "autogroups are turned off"
+    try:
+        version, folder = _own_group()
+    except NoGroup:
+        return ""
+    # Only the outermost group has autogroups. These files tell it apart, also where a namespace shows another as it.
+    inside = (folder / "cpu.weight").exists() if version == 2 else not (folder / "release_agent").exists()
+    return f"without effect inside a control group (v{version})" if inside else ""
+
+
 def _own_group() -> tuple[int, Path]:
     """The version and the directory of the control group that has the say over this process's processor time."""
     own = {}

@@ -21,7 +21,7 @@ from typing import Any
 from chaser_server.bench.meter import Meter
 from chaser_server.bench.processes import until_machine_quiet
 from chaser_server.bench.sessions import site
-from chaser_server.bench.trials.groups import NoGroup, light_group
+from chaser_server.bench.trials.groups import NoGroup, against_autogroups, light_group
 from chaser_server.bench.ways import BenchServer, server
 
 ROUNDS = 6
@@ -76,7 +76,7 @@ async def _starts(stack: AsyncExitStack) -> tuple[list[Starter], list[Beside]]:
     """Whatever means there are here, and a row for each that there is not."""
     plain = await stack.enter_async_context(server(pool=0))
     pooled = await stack.enter_async_context(server(pool=1))
-    starts = [_Session(NOTHING, plain), _Refill(AUTOGROUP, pooled, "/proc/PID/autogroup")]
+    starts = [_Session(NOTHING, plain), _Refill(AUTOGROUP, pooled, against_autogroups())]
     try:
         group = stack.enter_context(light_group(f"chaser-bench-{os.getpid()}"))
         light = await stack.enter_async_context(server(pool=0))

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import fcntl
-import hashlib
-import ipaddress
 import logging
-import os
 import socket
-import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,20 +16,11 @@ from pathlib import Path
 
 from aiohttp import web
 
-from chaser_server.chromium.cache import AnswerCache
-from chaser_server.chromium.find import find_chromium, find_headless_shell
-from chaser_server.chromium.profiles import Devices, Profile, load_devices, resolve
-from chaser_server.chromium.version import chrome_major
 from chaser_server.config import Config, LimitsConfig
-from chaser_server.egress.dial import is_this_machine
-from chaser_server.egress.policy import Policy, Rules, is_loopback
-from chaser_server.egress.upstream import Upstream, UpstreamPool
 from chaser_server.errors import ConfigError, MachineError
 from chaser_server.limits import sessions_for
 from chaser_server.machine import measure
-from chaser_server.model import utc_now
-from chaser_server.sandbox import bundle, orphans
-from chaser_server.sandbox.process import Walls
+from chaser_server.model import Workspace, utc_now
 from chaser_server.sessions.bookkeeper import Bookkeeper
 from chaser_server.sessions.housekeeper import Housekeeper
 from chaser_server.sessions.lives import Lives
@@ -51,8 +37,8 @@ from chaser_server.store.secrets import load_secret
 from chaser_server.store.sessions import SessionStore
 from chaser_server.store.usage import UsageStore
 from chaser_server.store.workspaces import WorkspaceStore
-from chaser_server.substrate.maker import Executable, LocalMaker
-from chaser_server.substrate.pool import Pool, shelf_sizes
+from chaser_server.substrate.from_config import local_substrate, upstream_pool
+from chaser_server.substrate.pool import Pool
 from chaser_server.substrate.rehearsal import RehearsalSubstrate
 from chaser_server.tokens import is_key, new_key
 from chaser_server.web.routes import build_application
@@ -64,7 +50,6 @@ URL_NAME = "url"
 SIGNING_SECRET = "signing"
 REAP_SECONDS = 0.25
 HOUSEKEEPING_SECONDS = 10.0
-SYSTEM_PYTHON = "/usr/bin/python3"
 _LAST_WORDS_SECONDS = 0.5
 
 log = logging.getLogger(__name__)
@@ -101,8 +86,8 @@ async def serving(config: Config, *, imported_key: str = "") -> AsyncIterator[Se
         signer = Signer(await load_secret(database, SIGNING_SECRET))
         first_key = await _first_key(workspaces, imported_key)
         listener = stack.enter_context(_listen(*config.server.address))
-        upstreams, refusals = _upstreams(config), Counter[str]()
-        pool = await _local_substrate(config, listener, upstreams=upstreams, refusals=refusals)
+        upstreams, refusals = upstream_pool(config), Counter[str]()
+        pool = await local_substrate(config, listener, upstreams=upstreams, refusals=refusals)
         stack.push_async_callback(pool.close)
         rehearsal = RehearsalSubstrate(pool.profiles)
         places = Places(store=store, substrate=pool, rehearsal=rehearsal, limits=_sized(config.limits))
@@ -140,21 +125,13 @@ async def serving(config: Config, *, imported_key: str = "") -> AsyncIterator[Se
         stack.callback((data_dir / URL_NAME).unlink, missing_ok=True)
         default = await workspaces.ensure_default()
         pool.start()
-        sign_in = sign_in_url(config, signer, default.id, url)
+        sign_in = sign_in_url(config, signer, default, url)
         yield Server(url=url, service=service, pool=pool, first_key=first_key, sign_in_url=sign_in)
 
 
-def instance_name(data_dir: Path) -> str:
-    """What stands in the name of every process and directory of a server's sessions.
-
-    Two servers may share a machine but not a data directory, so its path names what belongs to one of them.
-    """
-    return f"chaser-{hashlib.sha256(str(data_dir.resolve()).encode()).hexdigest()[:16]}"
-
-
-def sign_in_url(config: Config, signer: Signer, workspace_id: str, url: str) -> str:
+def sign_in_url(config: Config, signer: Signer, workspace: Workspace, url: str) -> str:
     """A link that signs one browser in to the dashboard of a workspace, once, within a quarter of an hour."""
-    token = signer.sign_link(workspace_id, utc_now() + LINK_LIFE)
+    token = signer.sign_link(workspace.id, utc_now() + LINK_LIFE, workspace.sign_in_epoch)
     return f"{config.server.public_url.rstrip('/') or url}/dashboard/login?token={token}"
 
 
@@ -184,84 +161,6 @@ async def _first_key(workspaces: WorkspaceStore, imported: str) -> str | None:
     return secret
 
 
-async def _local_substrate(
-    config: Config,
-    listener: socket.socket,
-    *,
-    upstreams: UpstreamPool | None,
-    refusals: Counter[str],
-) -> Pool:
-    return Pool(
-        await _local_maker(config, listener, upstreams=upstreams, refusals=refusals),
-        sizes=shelf_sizes(config.pool, config.profiles),
-        max_age_seconds=config.pool.max_age_seconds,
-    )
-
-
-async def _local_maker(
-    config: Config,
-    listener: socket.socket,
-    *,
-    upstreams: UpstreamPool | None,
-    refusals: Counter[str],
-) -> LocalMaker:
-    isolated = config.sandbox.isolation == "bwrap"
-    walls = Walls(
-        isolated=isolated,
-        bwrap=config.sandbox.bwrap,
-        python=SYSTEM_PYTHON if isolated else sys.executable,  # a virtual environment is not in the sandbox
-        user=config.sandbox.user,
-        scratch_max_bytes=config.sandbox.scratch_max_bytes,
-        doorman_folder=None if isolated and os.access(SYSTEM_PYTHON, os.X_OK) else bundle.doorman_folder(),
-    )
-    instance = instance_name(config.data_dir)
-    if killed := await asyncio.to_thread(orphans.clean_up, instance):
-        log.warning("ended %d processes that an earlier start left behind", killed)
-    user = walls.outer_user()
-    executables, profiles = await learn(config, uid=None if user is None else user[0])
-    host, port = listener.getsockname()[:2]
-    choice = config.egress.private_networks
-    is_public = choice == "closed" or (choice == "auto" and not ipaddress.ip_address(host).is_loopback)
-    policy = Policy(
-        is_public=is_public,
-        is_own_address=is_this_machine if is_public else is_loopback,
-        allow=_rules("egress.allow", config.egress.allow),
-        block=_rules("egress.block", config.egress.block),
-        own_ports=lambda: {port},
-    )
-    return LocalMaker(
-        config=config.browser,
-        preview=config.preview,
-        executables=executables,
-        profiles=profiles,
-        walls=walls,
-        policy=policy,
-        upstreams=upstreams,
-        direct=_rules("egress.direct", config.egress.direct),
-        refusals=refusals,
-        instance=instance,
-    )
-
-
-async def learn(config: Config, *, uid: int | None = None) -> tuple[dict[str, Executable], dict[str, Profile]]:
-    """The browsers and the profiles of this machine, for sandboxes that run as `uid` (None: as this process).
-
-    The first time browsers are asked for their versions and Playwright for its phones; the answers are kept. Raises
-    `MachineError` without a usable Chromium, `ConfigError` for a device nobody knows.
-    """
-    cache = AnswerCache(config.cache_dir)
-    return await asyncio.gather(_executables(config, cache, uid=uid), _profiles(config, cache))
-
-
-async def _executables(config: Config, cache: AnswerCache, *, uid: int | None) -> dict[str, Executable]:
-    """The browsers of this machine; the small one may be missing. Raises `MachineError` without Chromium."""
-    found = {"chromium": find_chromium(config.browser.executable, uid=uid)}
-    with contextlib.suppress(MachineError):
-        found["headless-shell"] = find_headless_shell(uid=uid)
-    majors = await asyncio.gather(*(chrome_major(one.path, cache) for one in found.values()))
-    return {kind: Executable(one.path, major) for (kind, one), major in zip(found.items(), majors, strict=True)}
-
-
 def _sized(limits: LimitsConfig) -> LimitsConfig:
     """Limits whose `auto` has become a number."""
     if limits.max_sessions != "auto":
@@ -270,44 +169,6 @@ def _sized(limits: LimitsConfig) -> LimitsConfig:
     most = sessions_for(memory_bytes=here.memory_bytes, cores=here.cores)
     log.info("at most %d sessions: %.1f GiB of memory, %g cores", most, here.memory_bytes / 2**30, here.cores)
     return replace(limits, max_sessions=most)
-
-
-def _rules(key: str, entries: Sequence[str]) -> Rules:
-    try:
-        return Rules.parse(entries)
-    except ConfigError as error:
-        raise ConfigError(f"{key}: {error.message}") from error
-
-
-def _upstreams(config: Config) -> UpstreamPool | None:
-    """The pool of upstream proxies, or None when sessions go out directly."""
-    pool = UpstreamPool(
-        [
-            Upstream.parse(
-                one.name,
-                one.url,
-                region=one.region or None,
-                weight=one.weight,
-                ip=one.ip or None,
-                remote_dns=one.remote_dns,
-            )
-            for one in config.upstreams
-        ]
-    )
-    for name, profile in config.profiles.items():
-        if profile.region and profile.region not in pool.regions:
-            known = ", ".join(sorted(pool.regions)) or "none"
-            raise ConfigError(f"profiles.{name}.region: no upstream is in {profile.region!r}; regions: {known}")
-    return pool if config.upstreams else None
-
-
-async def _profiles(config: Config, cache: AnswerCache) -> dict[str, Profile]:
-    wants_devices = any(profile.device for profile in config.profiles.values())
-    devices: Devices = await load_devices(cache) if wants_devices else {}
-    return {
-        name: resolve(name, profile, display=config.browser.display, devices=devices)
-        for name, profile in config.profiles.items()
-    }
 
 
 @contextmanager

@@ -11,8 +11,9 @@ from collections.abc import Awaitable, Sequence
 from pathlib import Path
 from typing import Any
 
-from chaser_server import __version__, commands, doctor, logs
-from chaser_server.config import Config, find_file, load
+from chaser_server import __version__, commands, doctor, doctor_report, logs
+from chaser_server.config import Config
+from chaser_server.config_file import find_file, load
 from chaser_server.errors import ChaserError, MachineError
 from chaser_server.limits import GRACE_DAYS_DEFAULT, GRACE_DAYS_HIGH
 
@@ -155,8 +156,8 @@ def _run(work: Awaitable[int]) -> int:
 
 
 def _setup(options: argparse.Namespace) -> int:
-    from chaser_server.app import learn
     from chaser_server.install import install
+    from chaser_server.substrate.from_config import learn
 
     status = install(dev=options.dev)
     if status == 0:
@@ -166,7 +167,7 @@ def _setup(options: argparse.Namespace) -> int:
     return status
 
 
-async def _examine(config: Config, *, thorough: bool) -> list[doctor.Check]:
+async def _examine(config: Config, *, thorough: bool) -> list[doctor_report.Check]:
     return await doctor.examine(
         executable=config.browser.executable,
         xvfb=config.browser.xvfb,
@@ -182,8 +183,8 @@ async def _examine(config: Config, *, thorough: bool) -> list[doctor.Check]:
 
 async def _doctor(options: argparse.Namespace, config: Config) -> int:
     checks = await _examine(config, thorough=True)
-    print(doctor.render(checks))
-    return doctor.exit_status(checks)
+    print(doctor_report.render(checks))
+    return doctor_report.exit_status(checks)
 
 
 async def _serve(options: argparse.Namespace, config: Config) -> int:
@@ -192,7 +193,7 @@ async def _serve(options: argparse.Namespace, config: Config) -> int:
 
     logs.set_up(config.log)
     allow_many()
-    if refusal := doctor.refusal(await _examine(config, thorough=False)):
+    if refusal := doctor_report.refusal(await _examine(config, thorough=False)):
         raise MachineError(refusal)
     stop = _stop_on_signal()
     if config.sandbox.isolation == "none":

@@ -58,12 +58,12 @@ async def login(options: argparse.Namespace, config: Config) -> int:
     async with _database(config) as (database, store):
         workspace = await _named(store, options.workspace)
         signer = Signer(await load_secret(database, SIGNING_SECRET))
-    print(sign_in_url(config, signer, workspace.id, address.read_text(encoding="utf-8")))
+    print(sign_in_url(config, signer, workspace, address.read_text(encoding="utf-8")))
     return 0
 
 
 async def logout(options: argparse.Namespace, config: Config) -> int:
-    """End all sign-ins to the dashboard of a workspace."""
+    """End all sign-ins to the dashboard of a workspace, and what else has been handed out for it."""
     async with _database(config) as (database, store):
         workspace = await _named(store, options.workspace)
         await store.sign_out(workspace.id)

@@ -15,46 +15,20 @@ import socket
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from chaser_server import obstacles
 from chaser_server.chromium.find import BrowserExecutable, find_chromium
+from chaser_server.doctor_report import Check, Health
 from chaser_server.errors import MachineError
 from chaser_server.ports import holder_of
 
 SETUP = "python -m chaser_server setup"
 GIB = 1024**3
 TRIAL_SECONDS = 10.0  # how long one program may take to answer
+HEALTH_SECONDS = 2.0  # how long a server may take to say that it is well
 FONT_FOLDERS = (Path("/usr/share/fonts"), Path("/usr/local/share/fonts"), Path("/System/Library/Fonts"))
-WITHOUT = {
-    "isolation": 'isolation = "none" in the config, or --isolation none: '
-    "no sandbox, so sessions share the files and the loopback network of the server's user",
-    "display": 'display = "headless" in the config, or --display headless: '
-    "no X display, so select lists, alerts and menus are missing from pictures",
-}
-
-
-class Health(StrEnum):
-    """What a check came to: only `fail` keeps the server from starting."""
-
-    OK = "ok"
-    WARN = "warn"
-    FAIL = "fail"
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that was looked at: what was found, and the mend if it is not well.
-
-    `without` names the setting that lets the server start without this thing: "isolation", "display" or "".
-    """
-
-    name: str
-    status: Health
-    found: str
-    mend: str = ""
-    without: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +56,8 @@ async def examine(
 
     `executable` may be empty (one is looked for); `xvfb` and `bwrap` are paths or command names; `sandbox_user` is a
     name or number and only matters to root; `listen` None leaves the port out. `thorough` starts the browser once to
-    ask its version (up to 10 s on a cold disk); without it this takes some tens of milliseconds.
+    ask its version (up to 10 s on a cold disk), and takes a port as well where a chaser-server answers, for it may be
+    this one; without it this takes some tens of milliseconds.
     """
     boxed = isolation != "none"
     person, checks = find_person(sandbox_user) if boxed and os.geteuid() == 0 else (None, [])
@@ -92,37 +67,12 @@ async def examine(
     if boxed:
         checks += [_system_python(), *await _bubblewrap(bwrap, person)]
     if listen is not None:
-        checks.append(await _listen(*listen))
+        checks.append(await _listen(*listen, may_run=thorough))
     checks += [_data_dir(data_dir), _disk(data_dir)]
     if not boxed:
         checks += _shared_memory()  # each sandbox has its own
     checks += [_file_descriptors(), _fonts(FONT_FOLDERS)]
     return checks
-
-
-def render(checks: Iterable[Check]) -> str:
-    """Return the checks as an aligned table, with the mends of those that are not well below it."""
-    checks = list(checks)
-    width = max((len(check.name) for check in checks), default=0)
-    label = {Health.OK: "ok", Health.WARN: "warn", Health.FAIL: "FAIL"}
-    lines = [f"{label[check.status]:<5} {check.name:<{width}}  {check.found}".rstrip() for check in checks]
-    mends = [f"  {check.name}: " + check.mend.replace("\n", "\n    ") for check in checks if check.mend]
-    return "\n".join([*lines, *(["", "How to mend it:", *mends] if mends else [])])
-
-
-def exit_status(checks: Iterable[Check]) -> int:
-    """Return what `doctor` exits with: 1 when the server could not start, else 0."""
-    return int(any(check.status is Health.FAIL for check in checks))
-
-
-def refusal(checks: Iterable[Check]) -> str | None:
-    """Return the text with which the server refuses to start on this machine, None when it may start."""
-    failed = [check for check in checks if check.status is Health.FAIL]
-    if not failed:
-        return None
-    ways = [WITHOUT[setting] for setting in sorted({check.without for check in failed if check.without})]
-    going_without = ["", "Or go without, knowing what is lost:", *(f"  {way}" for way in ways)] if ways else []
-    return "\n".join(["This machine is not ready for chaser-server:", "", render(failed), *going_without])
 
 
 def find_person(name: str) -> tuple[Person | None, list[Check]]:
@@ -221,10 +171,11 @@ def namespaces_check(status: int, facts: obstacles.Facts) -> Check:
     return Check("user namespaces", Health.FAIL, obstacle.name, obstacle.mend, "isolation")
 
 
-async def _listen(host: str, port: int) -> Check:
+async def _listen(host: str, port: int, *, may_run: bool) -> Check:
     name, where = "listen address", f"{host}:{port}"
     if port == 0:
         return Check(name, Health.OK, f"{host}, any free port")
+    address: tuple[Any, ...] = ()
     try:
         for family, kind, proto, _, address in await asyncio.get_running_loop().getaddrinfo(
             host, port, type=socket.SOCK_STREAM
@@ -235,10 +186,25 @@ async def _listen(host: str, port: int) -> Check:
     except PermissionError:
         return Check(name, Health.FAIL, f"{where} needs root", "choose a port above 1023 with --listen")
     except OSError as error:
-        holder = holder_of(port)
+        if may_run and address and await _is_chaser_server(*address[:2]):
+            return Check(name, Health.OK, f"{where}: a chaser-server is already running there")
+        holder = holder_of(address[0], port) if address else ""
         found = f"{where} is held by {holder}" if holder else f"{where}: {error.strerror or error}"
         return Check(name, Health.FAIL, found, f"end that program, or choose another address: --listen {host}:0")
     return Check(name, Health.OK, f"{where} is free")
+
+
+async def _is_chaser_server(host: str, port: int) -> bool:
+    """Whether what listens there answers as a server of ours does: in good health, and with a request id."""
+    import aiohttp  # only here: the command line is quicker without
+
+    url = f"http://[{host}]:{port}/healthz" if ":" in host else f"http://{host}:{port}/healthz"
+    try:
+        async with aiohttp.request("GET", url, timeout=aiohttp.ClientTimeout(HEALTH_SECONDS)) as answer:
+            is_ours = answer.headers.get("X-Request-Id", "").startswith("req_")
+            return is_ours and await answer.json() == {"status": "ok"}
+    except (aiohttp.ClientError, TimeoutError, ValueError):
+        return False
 
 
 def _standing(path: Path) -> Path:

@@ -50,6 +50,12 @@ class SessionNotFound(NotFound):
     code = "session_not_found"
 
 
+class KeyRevoked(ChaserError):
+    """The API key is revoked, or past its grace: nothing can be made of it any more."""
+
+    code = "key_revoked"
+
+
 class SessionNotReady(ChaserError):
     """The session is still being created."""
 

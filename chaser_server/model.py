@@ -151,7 +151,7 @@ class Workspace:
     """A tenant: it owns keys and sessions, and never sees another's.
 
     Where `concurrent_sessions` or `egress_budget_bytes` (of a calendar month) is None, the server's own limit holds.
-    Sign-ins to the dashboard are good for one `sign_in_epoch`.
+    Sign-ins to the dashboard, links to them and preview tokens are good for one `sign_in_epoch`.
     """
 
     id: str

@@ -14,12 +14,14 @@ from chaser_server.errors import Forbidden
 
 @dataclass(frozen=True, slots=True)
 class PreviewGrant:
-    """The right to watch one session, and perhaps to drive it, until `expires_at` (whole milliseconds)."""
+    """The right to watch one session, and perhaps to drive it, until `expires_at` (whole milliseconds), while its
+    workspace is in that sign-in `epoch`."""
 
     workspace_id: str
     session_id: str
     may_drive: bool
     expires_at: datetime
+    epoch: int
 
 
 LINK_LIFE = timedelta(minutes=15)
@@ -27,10 +29,12 @@ LINK_LIFE = timedelta(minutes=15)
 
 @dataclass(frozen=True, slots=True)
 class SignInLink:
-    """The right to sign in to the dashboard of one workspace, once, until `expires_at`; no two have one `nonce`."""
+    """The right to sign in to the dashboard of one workspace, once, until `expires_at`, while it is in that `epoch`; no
+    two have one `nonce`."""
 
     workspace_id: str
     expires_at: datetime
+    epoch: int
     nonce: str
 
 
@@ -44,7 +48,10 @@ class SignIn:
 
 
 class Signer:
-    """Makes and reads tokens. Each kind has its own salt, so none passes for another."""
+    """Makes and reads tokens. Each kind has its own salt, so none passes for another.
+
+    All of them name the workspace's `sign_in_epoch`; whether it is over is for whoever reads one to see to.
+    """
 
     def __init__(self, secret: str) -> None:
         self._preview = URLSafeSerializer(secret, salt="preview")
@@ -53,24 +60,24 @@ class Signer:
 
     def sign_preview(self, grant: PreviewGrant) -> str:
         """A token for the preview stream's URL."""
-        expires = _to_ms(grant.expires_at)
-        return str(self._preview.dumps([grant.workspace_id, grant.session_id, grant.may_drive, expires]))
+        values = [grant.workspace_id, grant.session_id, grant.may_drive, _to_ms(grant.expires_at), grant.epoch]
+        return str(self._preview.dumps(values))
 
     def read_preview(self, token: str, now: datetime) -> PreviewGrant:
         """The grant of a token. Raises `Forbidden` when it is not ours, was altered, or has expired."""
-        workspace_id, session_id, may_drive, expires = _read(self._preview, token, "preview token", 4)
-        grant = PreviewGrant(workspace_id, session_id, may_drive, _from_ms(expires))
+        workspace_id, session_id, may_drive, expires, epoch = _read(self._preview, token, "preview token", 5)
+        grant = PreviewGrant(workspace_id, session_id, may_drive, _from_ms(expires), epoch)
         _check_time(grant.expires_at, now, "preview token")
         return grant
 
-    def sign_link(self, workspace_id: str, expires_at: datetime) -> str:
+    def sign_link(self, workspace_id: str, expires_at: datetime, epoch: int) -> str:
         """A token for a one-time sign-in link."""
-        return str(self._link.dumps([workspace_id, _to_ms(expires_at), secrets.token_urlsafe(9)]))
+        return str(self._link.dumps([workspace_id, _to_ms(expires_at), epoch, secrets.token_urlsafe(9)]))
 
     def read_link(self, token: str, now: datetime) -> SignInLink:
         """What a sign-in link allows. Raises `Forbidden`. That it is used only once is for the caller to see to."""
-        workspace_id, expires, nonce = _read(self._link, token, "sign-in link", 3)
-        link = SignInLink(workspace_id, _from_ms(expires), nonce)
+        workspace_id, expires, epoch, nonce = _read(self._link, token, "sign-in link", 4)
+        link = SignInLink(workspace_id, _from_ms(expires), epoch, nonce)
         _check_time(link.expires_at, now, "sign-in link")
         return link
 
@@ -81,7 +88,7 @@ class Signer:
         return str(self._cookie.dumps(values))
 
     def read_cookie(self, value: str, now: datetime) -> SignIn:
-        """Whose cookie this is. Raises `Forbidden`. Whether its epoch is over is for the caller to see to."""
+        """Whose cookie this is. Raises `Forbidden`."""
         workspace_id, expires, epoch, _ = _read(self._cookie, value, "dashboard cookie", 4)
         sign_in = SignIn(workspace_id, _from_ms(expires), epoch)
         _check_time(sign_in.expires_at, now, "dashboard cookie")

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from playwright.async_api import Playwright, async_playwright
 
-from chaser_server.config import Config, parse
+from chaser_server.config import Config
+from chaser_server.config_file import parse
 from tests.api import Api
 from tests.site import Site
 

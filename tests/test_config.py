@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from chaser_server.config import Config, ProfileConfig, find_file, load, parse, split_host_port
+from chaser_server.config import Config, ProfileConfig, split_host_port
+from chaser_server.config_file import find_file, load, parse
 from chaser_server.errors import ConfigError
 
 

@@ -11,18 +11,11 @@ from typing import Any
 
 import pytest
 
-from chaser_server.doctor import (
-    Check,
-    Health,
-    Person,
-    examine,
-    exit_status,
-    find_person,
-    namespaces_check,
-    refusal,
-    render,
-)
+from chaser_server.doctor import Person, examine, find_person, namespaces_check
+from chaser_server.doctor_report import Check, Health, exit_status, refusal, render
 from chaser_server.obstacles import Facts
+from tests.conftest import Serve
+from tests.site import Site
 
 OK = Check("browser", Health.OK, "/usr/lib/chromium/chromium")
 WARN = Check("disk space", Health.WARN, "0.5 GiB free", "make room")
@@ -134,6 +127,22 @@ async def test_a_port_that_is_taken_is_told_with_its_holder(tmp_path: Path) -> N
         check = (await look(tmp_path, listen=("127.0.0.1", port)))["listen address"]
     assert check.status is Health.FAIL
     assert f"(pid {os.getpid()})" in check.found
+
+
+async def test_the_port_of_a_running_server_is_well_for_the_doctor_but_not_for_a_start(
+    serve: Serve, tmp_path: Path
+) -> None:
+    port = int((await serve()).url.rpartition(":")[2])
+    for host in ("127.0.0.1", "0.0.0.0"):
+        check = (await look(tmp_path, listen=(host, port), thorough=True))["listen address"]
+        assert (check.status, check.found) == (Health.OK, f"{host}:{port}: a chaser-server is already running there")
+    assert (await look(tmp_path, listen=("127.0.0.1", port)))["listen address"].status is Health.FAIL
+
+
+async def test_another_web_server_on_the_port_is_no_chaser_server(site: Site, tmp_path: Path) -> None:
+    port = int(site.url.rpartition(":")[2])
+    check = (await look(tmp_path, listen=("127.0.0.1", port), thorough=True))["listen address"]
+    assert check.status is Health.FAIL
 
 
 async def test_a_name_that_is_no_host_is_told(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ import tomllib
 from dataclasses import asdict, fields
 from pathlib import Path
 
-from chaser_server.config import Config, UpstreamConfig, parse
+from chaser_server.config import Config, UpstreamConfig
+from chaser_server.config_file import parse
 
 EXAMPLE = Path(__file__).parent.parent / "chaser.example.toml"
 

@@ -13,7 +13,7 @@ import chaser_server
 
 PACKAGE = Path(chaser_server.__file__).parent
 LAYERS = [
-    ["__main__", "cli", "commands", "doctor", "install", "bench", "testing"],
+    ["__main__", "cli", "commands", "doctor", "doctor_report", "install", "bench", "testing"],
     ["app"],
     ["web"],
     ["sessions"],
@@ -24,6 +24,7 @@ LAYERS = [
         "model",
         "errors",
         "config",
+        "config_file",
         "lifecycle",
         "limits",
         "tokens",

@@ -15,7 +15,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from chaser_server.app import instance_name
+from chaser_server.substrate.from_config import instance_name
 from tests.api import Api
 from tests.processes import Served, browser_of, descendants, run, server_process, until
 

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from chaser_server.app import instance_name
+from chaser_server.substrate.from_config import instance_name
 from chaser_server.tokens import new_key
 
 _READY_SECONDS = 30

@@ -137,6 +137,15 @@ async def load_devices(cache: AnswerCache) -> Devices:
 
 
 async def _ask_playwright() -> Devices:
+    """A driver that is being started cannot be stopped: whoever is cancelled meanwhile waits until it has gone."""
+    asking = asyncio.create_task(_start_driver_and_ask(), name="playwright-devices")
+    try:
+        return await asyncio.shield(asking)
+    finally:
+        await asyncio.wait([asking])
+
+
+async def _start_driver_and_ask() -> Devices:
     from playwright.async_api import async_playwright  # only here: its driver has no part in a running session
 
     async with async_playwright() as playwright:

@@ -32,8 +32,10 @@ async def _ask(executable: Path) -> int:
     try:
         output, errors = await asyncio.wait_for(process.communicate(), _SECONDS)
     except TimeoutError as error:
-        process.kill()
         raise MachineError(f"{executable} --version did not answer within {_SECONDS:g} s") from error
+    finally:
+        if process.returncode is None:  # it has not answered in time, or nobody wants to know any more
+            process.kill()
     found = re.search(rb"(\d+)\.\d+\.\d+\.\d+", output)
     if found is None:
         said = (output + errors).decode("utf-8", "replace").strip()[-300:]

@@ -11,6 +11,8 @@ import logging
 from pathlib import Path
 
 NORMAL = 0
+DYING = 10
+"""A tenth of what others get: at 19 a death could take as long as the machine is busy."""
 
 log = logging.getLogger(__name__)
 AGAIN_SECONDS = 0.1

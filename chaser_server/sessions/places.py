@@ -34,7 +34,7 @@ class Places:
         self._dying = 0
         self.taken: dict[str, RunningSession] = {}
         self.closed = False
-        self.waits = Counter({"served": 0, "timed_out": 0, "left": 0})
+        self.waits = Counter({"served": 0, "timed_out": 0, "left": 0, "refused": 0})
 
     @property
     def open(self) -> list[RunningSession]:
@@ -124,13 +124,15 @@ class Places:
         try:
             async with asyncio.timeout(seconds):
                 placed = await asyncio.shield(waiter.answer)
-            self.waits["served"] += 1
-            return placed
-        except (TimeoutError, asyncio.CancelledError) as error:
-            self.waits["timed_out" if isinstance(error, TimeoutError) else "left"] += 1
-            if waiter.answer.done() and waiter.answer.exception() is None:  # a place came at the last moment
+            await self._check_budget(workspace)  # which others may have used up meanwhile
+        except BaseException as error:
+            self.waits[_outcome(error)] += 1
+            if waiter.answer.done() and waiter.answer.exception() is None:  # a place came, but too late or in vain
                 self.give_back(waiter.answer.result())
             raise limit if isinstance(error, TimeoutError) else error from None
+        else:
+            self.waits["served"] += 1
+            return placed
         finally:
             self._queue.leave(waiter)
 
@@ -158,6 +160,13 @@ class Places:
         running = self.open
         mine = sum(session.record.workspace_id == workspace.id for session in running)
         check_places(self._limits, workspace, mine=mine, living=len(running) + self._dying)
+
+
+def _outcome(error: BaseException) -> str:
+    """What came of standing in line, if it was no place."""
+    if isinstance(error, TimeoutError):
+        return "timed_out"
+    return "left" if isinstance(error, asyncio.CancelledError) else "refused"
 
 
 def _shutting_down() -> SubstrateUnavailable:

@@ -63,7 +63,7 @@ class SessionService:
 
     @property
     def waits(self) -> Mapping[str, int]:
-        """How often standing in line came to which end: `served`, `timed_out` or `left`."""
+        """How often standing in line came to which end: `served`, `timed_out`, `left` or `refused`."""
         return self._places.waits
 
     async def claim(self, spec: SessionSpec, workspace: Workspace, *, wait_seconds: float = 0) -> RunningSession:

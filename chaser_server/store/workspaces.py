@@ -6,7 +6,7 @@ import sqlite3
 from datetime import datetime
 from typing import Any
 
-from chaser_server.errors import InvalidRequest, NotFound
+from chaser_server.errors import InvalidRequest, KeyRevoked, NotFound
 from chaser_server.model import ApiKey, Workspace, utc_now
 from chaser_server.store.database import Database, to_text, to_time
 from chaser_server.tokens import key_hash, key_prefix, new_uuid7
@@ -44,7 +44,7 @@ class WorkspaceStore:
         )
 
     async def sign_out(self, workspace_id: str) -> None:
-        """End all sign-ins to the dashboard of a workspace."""
+        """End all sign-ins to the dashboard of a workspace, and what would have become one."""
         sql = "UPDATE workspaces SET sign_in_epoch = sign_in_epoch + 1 WHERE id = ?"
         await self._database.write(sql, (workspace_id,))
 
@@ -74,8 +74,14 @@ class WorkspaceStore:
         return key
 
     async def rotate_key(self, old: ApiKey, *, secret: str, end: datetime) -> ApiKey:
-        """Store a key of the same name in place of `old`, which works until `end`, or the end it had before."""
+        """Store a key of the same name in place of `old`, which works until `end`, or the end it had before.
+
+        Raises `KeyRevoked` when `old` is revoked or past its grace: its successor would bring back what was ended.
+        """
         async with self._database.transaction() as write:
+            over = await write.execute_fetchall(_IS_OVER, (old.id, to_text(utc_now())))
+            if any(over):
+                raise KeyRevoked("this key is revoked; make a new one instead")
             await write.execute(_ADD_KEY, _new_row(old.workspace_id, old.name, secret))
             await write.execute(_END_KEY, _end_values(old.id, end))
         key = await self.find_key(secret)
@@ -123,6 +129,7 @@ _ADD_KEY = (
     "INSERT INTO keys (id, workspace_id, name, hash, prefix, created_at) VALUES (?, ?, ?, ?, ?, ?)"
     " ON CONFLICT (hash) DO UPDATE SET revoked_at = NULL"
 )
+_IS_OVER = "SELECT 1 FROM keys WHERE id = ? AND revoked_at <= ?"
 _END_KEY = "UPDATE keys SET revoked_at = ? WHERE id = ? AND (revoked_at IS NULL OR revoked_at > ?)"
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
 import json
 import os
+import re
 import signal
 import socket
 from collections.abc import Callable
@@ -21,6 +24,7 @@ from chaser_server.chromium.hands import Hands
 from chaser_server.chromium.keeper import PageKeeper
 from chaser_server.chromium.profiles import Profile, device_name
 from chaser_server.chromium.screencast import Screencast
+from chaser_server.chromium.warmup import warm_up
 from chaser_server.config import PreviewConfig
 from chaser_server.display.framebuffer import Framebuffer, encode_png
 from chaser_server.display.input import Input
@@ -38,6 +42,11 @@ from chaser_server.substrate.base import Exit, OnEvent
 from chaser_server.substrate.driver import NativeDriver
 from chaser_server.substrate.pages import PageSource
 from chaser_server.substrate.stopwatch import Stopwatch
+
+_LAST_WORDS_SECONDS = 5.0
+_NO_DISPLAY = (f"display from the sandbox: [Errno {errno.ECONNREFUSED}]", "Missing X server")
+"""How the doorman and Chromium say that no display server answers."""
+_OF_CHROMIUM = re.compile(r"\[\d+:\d+:")
 
 NewProxy = Callable[[ByteCount, OnEvent], EgressProxy]
 
@@ -76,6 +85,7 @@ class LocalBrowser:
         self._view_turn = asyncio.Lock()
         self._picture_turn = asyncio.Lock()
         self._next_picture: asyncio.Task[bytes] | None = None
+        self._pictures: set[asyncio.Task[bytes]] = set()
         self._closing: asyncio.Task[None] | None = None
         self.devtools_port = 0
         self.egress_port = 0
@@ -101,7 +111,8 @@ class LocalBrowser:
     async def start(self, wanted: asyncio.Event | None) -> None:
         """Bring up, from the outside in: the way out, the screen, the browser.
 
-        A sandbox that was started in the background steps forward as soon as it is `wanted`.
+        A sandbox that was started in the background steps forward as soon as it is `wanted`, and warms up while nobody
+        wants it.
         """
         self._stack.push_async_callback(self._keeper.close)
         self._way_out = await self._socket("egress")
@@ -119,6 +130,9 @@ class LocalBrowser:
         user_agent = await self._keeper.open(self.devtools_path)
         self.device = device_name(user_agent)
         self._stopwatch.lap("pages")
+        if wanted is not None and not wanted.is_set():
+            await warm_up(self._devtools)
+            self._stopwatch.lap("warm-up")
 
     async def check(self) -> None:
         try:
@@ -155,6 +169,8 @@ class LocalBrowser:
         """One picture is made at a time; all who ask meanwhile share the next, which is no older than any of them."""
         if self._next_picture is None:
             self._next_picture = asyncio.create_task(self._take_picture(), name=f"screenshot-{self._sandbox.pid}")
+            self._pictures.add(self._next_picture)
+            self._next_picture.add_done_callback(self._pictures.discard)
         return await asyncio.shield(self._next_picture)
 
     async def _take_picture(self) -> bytes:
@@ -191,19 +207,38 @@ class LocalBrowser:
 
     async def close(self) -> None:
         if self._closing is None:
-            self._closing = asyncio.create_task(self._stack.aclose(), name=f"browser-close-{self._sandbox.pid}")
+            self._closing = asyncio.create_task(self._close(), name=f"browser-close-{self._sandbox.pid}")
         await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
+        await self._stack.aclose()
+        # No picture outlives its screen for long, and so whoever waits for one gets it, or an error of ours.
+        await asyncio.gather(*self._pictures, return_exceptions=True)
 
     async def _step_forward(self, wanted: asyncio.Event) -> None:
         await wanted.wait()
         await self._sandbox.step_forward()
 
     async def _open_screen(self) -> None:
-        manager = await WindowManager.start(await self._socket("display"))
+        try:
+            manager = await WindowManager.start(await self._socket("display"))
+        except LaunchFailed as error:
+            raise await self._screen_failure(error) from error
         self._stack.callback(manager.close)
         descriptor, _ = await self._sandbox.ask("framebuffer")
         self._framebuffer = Framebuffer(descriptor)
         self._stack.callback(self._framebuffer.close)
+
+    async def _screen_failure(self, error: LaunchFailed) -> LaunchFailed:
+        """`error`, but in Xvfb's own words when that has died: who notices first only knows that nobody answers."""
+        with contextlib.suppress(TimeoutError):  # Chromium goes, too, when it finds no display
+            await asyncio.wait_for(self._sandbox.exited(), _LAST_WORDS_SECONDS)
+        tail = self._sandbox.stderr_tail
+        if not any(sign in error.message + tail for sign in _NO_DISPLAY):
+            return error
+        own_words = [line for line in tail.splitlines() if not _OF_CHROMIUM.match(line)]
+        why = "".join(f": {line}" for line in own_words[-1:])
+        return LaunchFailed(f"the display server (Xvfb) did not start{why}", stderr_tail=tail)
 
     async def _open_view(self) -> LiveView:
         """Made for the first viewer, kept for the next: without viewers it does nothing."""

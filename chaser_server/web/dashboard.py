@@ -22,7 +22,7 @@ from chaser_server.web.audit import KINDS
 from chaser_server.web.identity import authenticate, authenticate_cookie
 from chaser_server.web.preview import Viewer
 from chaser_server.web.sessions import requested_page
-from chaser_server.web.signin import SIGN_IN, sign_in_page
+from chaser_server.web.signin import HOME, SIGN_IN, sign_in_page
 from chaser_server.web.thumbnail import glance
 from chaser_server.web.usage import month_of
 
@@ -62,6 +62,14 @@ def _ask_to_sign_in(request: web.Request) -> web.Response:
 
 def _sentence(message: str) -> str:
     return f"{message[:1].upper()}{message[1:]}."
+
+
+async def root(request: web.Request) -> web.Response:
+    """GET /: a person goes on to the dashboard; a program is told where things are"""
+    if "text/html" in request.headers.get("Accept", "").lower():
+        headers = {"Location": HOME, "Vary": "Accept", "Cache-Control": "no-store"}
+        return web.Response(status=303, headers=headers)
+    raise NotFound("the API is below /v1 and described at /docs and /openapi.json; people start at /dashboard")
 
 
 async def sign_in(request: web.Request) -> web.Response:

@@ -43,6 +43,7 @@ _STATUS: dict[str, int] = {
     errors.Forbidden.code: 403,
     errors.NotFound.code: 404,
     errors.SessionNotFound.code: 404,
+    errors.KeyRevoked.code: 409,
     errors.SessionNotReady.code: 409,
     errors.SessionNotOpen.code: 409,
     errors.ConcurrencyLimit.code: 429,

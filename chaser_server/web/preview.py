@@ -7,13 +7,13 @@ from datetime import timedelta
 
 from aiohttp import WSMsgType, web
 
-from chaser_server.errors import SessionNotFound, SessionNotOpen, SessionNotReady
+from chaser_server.errors import Forbidden, SessionNotFound, SessionNotOpen, SessionNotReady
 from chaser_server.model import ByteCount, utc_now
 from chaser_server.sessions.running import RunningSession
 from chaser_server.signing import PreviewGrant, whole_milliseconds
 from chaser_server.substrate.base import View
 from chaser_server.web import schemas
-from chaser_server.web.appkeys import CONFIG, COUNTS, OUTSIDE, RATES, SERVICE, SIGNER
+from chaser_server.web.appkeys import CONFIG, COUNTS, DOORKEEPER, OUTSIDE, RATES, SERVICE, SIGNER, WORKSPACE
 from chaser_server.web.counts import Counts
 from chaser_server.web.identity import authenticate
 
@@ -34,7 +34,8 @@ async def mint(request: web.Request) -> web.Response:
     request.app[RATES].take("preview_tokens", session_id, asyncio.get_running_loop().time())
     config = request.app[CONFIG].preview
     expires_at = whole_milliseconds(utc_now() + timedelta(seconds=config.token_seconds))
-    token = request.app[SIGNER].sign_preview(PreviewGrant(workspace_id, session_id, may_drive, expires_at))
+    epoch = request[WORKSPACE].sign_in_epoch
+    token = request.app[SIGNER].sign_preview(PreviewGrant(workspace_id, session_id, may_drive, expires_at, epoch))
     return web.json_response(
         {
             "url": f"{request.app[OUTSIDE].base(request, 'ws')}/sessions/{session_id}/preview?token={token}",
@@ -68,6 +69,9 @@ async def _granted(request: web.Request, grant: PreviewGrant) -> RunningSession:
     unknown = SessionNotFound("this preview token opens no session here")
     if grant.session_id != session_id:
         raise unknown
+    workspace = await request.app[DOORKEEPER].workspace(grant.workspace_id)
+    if workspace is None or workspace.sign_in_epoch != grant.epoch:
+        raise Forbidden("this preview token is no longer valid")
     try:
         return await request.app[SERVICE].ready_session(grant.workspace_id, session_id)
     except (SessionNotFound, SessionNotOpen, SessionNotReady) as error:

@@ -65,6 +65,7 @@ ROUTES = (
     web.get("/v1/audit/stream", audit_stream.stream, allow_head=False),
     web.post(f"{_SESSION}/preview-token", preview.mint),
     web.get(f"{_DOOR}/preview", preview.stream),
+    web.get("/", dashboard.root),
     web.get("/dashboard", dashboard.sessions),
     web.get("/dashboard/sessions/{session_id}", dashboard.session),
     web.get("/dashboard/keys", dashboard.keys),

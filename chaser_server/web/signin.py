@@ -28,12 +28,14 @@ async def use_link(request: web.Request) -> web.Response:
     now = utc_now()
     try:
         link = request.app[SIGNER].read_link(request.query.get("token", ""), now)
+        workspace = await request.app[DOORKEEPER].workspace(link.workspace_id)
+        # A restored backup may be older than the workspace.
+        if workspace is None or workspace.sign_in_epoch != link.epoch:
+            raise Forbidden("this sign-in link is no longer valid")
         if not await request.app[USED_LINKS].use(link.nonce, link.expires_at, now):
             raise Forbidden("this sign-in link was used before")
     except Forbidden as error:
         return sign_in_page(request, f"Sorry, {error.message}. Please make another.", status=403)
-    workspace = await request.app[DOORKEEPER].workspace(link.workspace_id)
-    assert workspace is not None, "a workspace cannot vanish"
     return await _signed_in(request, workspace, "link")
 
 
@@ -69,7 +71,7 @@ async def sign_out(request: web.Request) -> web.Response:
 
 
 async def sign_out_everywhere(request: web.Request) -> web.Response:
-    """POST /dashboard/logout/everywhere: every sign-in to this workspace's dashboard is void from now on."""
+    """POST /dashboard/logout/everywhere: what has let anybody in to this workspace's dashboard is void from now on."""
     workspace = await authenticate_cookie(request)
     await request.app[WORKSPACES].sign_out(workspace.id)
     await request.app[AUDIT].note(workspace.id, "signed_out_everywhere", actor_of(request))

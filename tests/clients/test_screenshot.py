@@ -37,6 +37,11 @@ def share(picture: Image.Image, colour: tuple[int, int, int], region: tuple[int,
     return counts.get(colour, 0) / (part.width * part.height)
 
 
+def tasks_named(beginning: str) -> list[asyncio.Task[Any]]:
+    """What is under way in this process, by the beginning of its name."""
+    return [task for task in asyncio.all_tasks() if task.get_name().startswith(beginning)]
+
+
 async def picture_where(api: Api, session_id: str, condition: Callable[[Image.Image], bool]) -> Image.Image:
     """The first screenshot of which that is true: the screen is drawn in its own time."""
     async with asyncio.timeout(20):
@@ -104,3 +109,27 @@ async def test_many_who_ask_at_once_share_one_picture(api: Api, monkeypatch: pyt
     assert {answer.status for answer in answers} == {200}
     assert next(drawn) - 1 <= 2  # the one under way as the others came, and theirs
     await api.delete(session["id"])
+
+
+async def test_a_picture_that_is_being_made_is_over_before_its_browser(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, draw = await api.ready(), local.encode_png
+    loop, is_drawn, go = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
+
+    def encode_png(pixels: bytes, width: int, height: int) -> bytes:
+        loop.call_soon_threadsafe(is_drawn.set)
+        assert go.wait(20)
+        return draw(pixels, width, height)
+
+    monkeypatch.setattr(local, "encode_png", encode_png)
+    asking = asyncio.create_task(api.ask("POST", f"/v1/sessions/{session['id']}/screenshot"))
+    await is_drawn.wait()
+    [drawing] = tasks_named("screenshot-")
+    await api.delete(session["id"])
+    while not (closing := tasks_named("browser-close-")):
+        await asyncio.sleep(0)
+    loop.call_later(0.3, go.set)  # when the browser is gone
+    await asyncio.wait(closing)
+    assert drawing.done()
+    assert (await asking).status == 200

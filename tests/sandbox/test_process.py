@@ -15,7 +15,7 @@ import pytest
 from chaser_server.display.window_manager import WindowManager
 from chaser_server.display.xvfb import xvfb_argv
 from chaser_server.errors import LaunchFailed
-from chaser_server.sandbox import orphans
+from chaser_server.sandbox import orphans, priority
 from chaser_server.sandbox.process import Places, Program, Sandbox, Walls, start
 from tests.processes import command_of, descendants, until
 
@@ -139,6 +139,23 @@ async def test_what_starts_in_the_background_leaves_the_processor_to_others_from
     await sandbox.step_forward()
     assert {nice_of(each.pid) for each in descendants(sandbox.pid)} == {0}
     await gone(sandbox, before)
+
+
+@pytest.mark.parametrize("isolated", [True, False])
+async def test_what_dies_lets_those_go_first_that_live(isolated: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = left()
+    sandbox = await start(program("/bin/sleep", "600"), walls(isolated=isolated), name=NAME)
+    os.close((await sandbox.ask("egress"))[0])
+    seen: list[set[int]] = []
+    close = sandbox._channel.close
+
+    def look_and_close() -> None:
+        seen.append({nice_of(each.pid) for each in descendants(sandbox.pid)})
+        close()
+
+    monkeypatch.setattr(sandbox._channel, "close", look_and_close)
+    await gone(sandbox, before)
+    assert seen[0] == {priority.DYING}
 
 
 @pytest.mark.parametrize("takes_socket", [True, False])

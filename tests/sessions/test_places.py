@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from chaser_server.errors import ConcurrencyLimit, SubstrateUnavailable
+from chaser_server.errors import ConcurrencyLimit, PaymentRequired, SubstrateUnavailable
 from chaser_server.model import Session, SessionSpec, Status
 from chaser_server.sessions.running import RunningSession
 from tests.sessions.house import House
@@ -63,6 +63,28 @@ async def test_a_shutdown_between_a_place_and_its_session_leaves_no_row(house: H
     page = await house.store.page(house.workspace.id, limit=10)
     assert [session.id for session in page] == [full.record.id]
     assert house.service.running == []
+
+
+async def test_a_budget_that_is_used_up_meanwhile_refuses_who_waited(house: House) -> None:
+    house.furnish(FakeSubstrate(), concurrent_sessions=1, egress_budget_bytes=1000)
+    running = await house.ready()
+    waiting = in_line(house)
+    await until_waiting(house)
+    running.egress.down = 1000
+    await house.bookkeeper.flush()
+    await house.delete(running)
+    with pytest.raises(PaymentRequired):
+        await waiting
+    assert (house.service.running, house.service.waits["refused"]) == ([], 1)
+
+
+async def test_those_in_line_are_refused_and_counted_at_a_shutdown(house: House, full: RunningSession) -> None:
+    waiting = in_line(house)
+    await until_waiting(house)
+    await house.lives.drain()
+    with pytest.raises(SubstrateUnavailable):
+        await waiting
+    assert house.service.waits == {"served": 0, "timed_out": 0, "left": 0, "refused": 1}
 
 
 async def test_a_place_whose_session_cannot_be_stored_is_free_again(house: House) -> None:

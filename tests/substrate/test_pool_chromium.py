@@ -13,7 +13,7 @@ import pytest
 from playwright.async_api import Playwright
 
 from chaser_server.app import Server, serving
-from chaser_server.config import parse
+from chaser_server.config_file import parse
 from tests.api import Api
 from tests.processes import browser_of, command_of, descendants, server_process, until
 from tests.site import Site
@@ -62,6 +62,18 @@ async def test_each_session_gets_a_browser_of_its_own_that_nobody_has_used(
     assert seen == [["", 0, seen[0][2]]] * 2
     assert len(pids) == 2
     assert (pooled.server.pool.taken, pooled.server.pool.cold) == (2, 0)
+
+
+async def test_a_browser_has_warmed_up_and_shows_nothing_of_it(pooled: Pooled, playwright: Playwright) -> None:
+    session = await pooled.api.ready()
+    events = await pooled.api.events(session["id"])
+    (launched,) = [event["detail"] for event in events if event["kind"] == "launched"]
+    assert "warm-up" in launched["milliseconds"]
+    browser = await playwright.chromium.connect_over_cdp(session["cdp_url"])
+    (page,) = browser.contexts[0].pages
+    seen = await page.evaluate("[location.href, history.length, document.hasFocus(), document.visibilityState]")
+    assert seen == ["about:blank", 1, True, "visible"]
+    await browser.close()
 
 
 async def test_a_pooled_browser_is_counted_from_the_moment_it_is_taken(

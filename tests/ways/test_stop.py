@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from chaser_server.app import serving
-from chaser_server.config import parse
+from chaser_server.config_file import parse
 from chaser_server.model import utc_now
 from tests.api import Api
 from tests.ways.origin import CountingSite

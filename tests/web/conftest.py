@@ -29,7 +29,7 @@ def furnish(monkeypatch: pytest.MonkeyPatch, substrate: FakeSubstrate) -> None:
     async def the_fake(*_: object, **__: object) -> FakeSubstrate:
         return substrate
 
-    monkeypatch.setattr(app, "_local_substrate", the_fake)
+    monkeypatch.setattr(app, "local_substrate", the_fake)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 
 from chaser_server import app
-from chaser_server.config import parse
+from chaser_server.config_file import parse
 from chaser_server.errors import StorageFailed
 from chaser_server.model import Actor
 from chaser_server.store.audit import AuditLog

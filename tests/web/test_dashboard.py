@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from chaser_server.model import utc_now
+from chaser_server.model import Workspace, utc_now
 from chaser_server.signing import LINK_LIFE, Signer
 from chaser_server.store.database import Database
 from chaser_server.store.secrets import load_secret
@@ -48,15 +48,16 @@ class Person:
         return self
 
 
-async def link(api: Api, workspace_id: str | None = None, *, late: bool = False) -> str:
+async def link(api: Api, workspace: Workspace | None = None, *, late: bool = False) -> str:
     """The path of a sign-in link, made as `python -m chaser_server login` makes it."""
     database = await Database.open(api.data_dir / "chaser.db")
     try:
         signer = Signer(await load_secret(database, "signing"))
-        workspace = workspace_id or (await WorkspaceStore(database).ensure_default()).id
+        workspace = workspace or await WorkspaceStore(database).ensure_default()
     finally:
         await database.close()
-    return f"/dashboard/login?token={signer.sign_link(workspace, utc_now() + (-LINK_LIFE if late else LINK_LIFE))}"
+    expires_at = utc_now() + (-LINK_LIFE if late else LINK_LIFE)
+    return f"/dashboard/login?token={signer.sign_link(workspace.id, expires_at, workspace.sign_in_epoch)}"
 
 
 @asynccontextmanager
@@ -69,6 +70,18 @@ async def visiting(api: Api) -> AsyncIterator[Person]:
 async def person(fake_api: Api) -> AsyncIterator[Person]:
     async with visiting(fake_api) as someone:
         yield someone
+
+
+async def test_the_servers_address_leads_a_browser_to_the_dashboard_and_tells_a_program_where_things_are(
+    fake_api: Api,
+) -> None:
+    browser = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+    answer = await fake_api.ask("GET", "/", key="", headers=browser, allow_redirects=False)
+    assert (answer.status, answer.headers["Location"]) == (303, "/dashboard")
+    for headers in ({}, {"Accept": "application/json"}):
+        answer = await fake_api.ask("GET", "/", headers=headers)
+        assert (answer.status, answer.json["error"]["code"]) == (404, "not_found")
+        assert all(path in answer.json["error"]["message"] for path in ("/v1", "/docs", "/dashboard"))
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -99,10 +112,11 @@ async def test_a_sign_in_link_opens_the_dashboard_once(person: Person, fake_api:
         assert "Set-Cookie" not in second.headers
 
 
-@pytest.mark.parametrize("case", ["late", "altered", "missing"])
+@pytest.mark.parametrize("case", ["late", "altered", "missing", "of a workspace that a restored backup has not"])
 async def test_a_link_that_is_not_good_says_so_on_the_sign_in_page(person: Person, fake_api: Api, case: str) -> None:
-    path = await link(fake_api, late=case == "late")
-    path = {"late": path, "altered": path[:-4] + "AAAA", "missing": "/dashboard/login"}[case]
+    gone = Workspace("ws_gone", "gone", utc_now())
+    path = await link(fake_api, gone if case.startswith("of a workspace") else None, late=case == "late")
+    path = {"altered": path[:-4] + "AAAA", "missing": "/dashboard/login"}.get(case, path)
     answer = await person.ask("GET", path)
     assert answer.status == 403
     assert answer.headers["Content-Type"].startswith("text/html")
@@ -177,7 +191,7 @@ async def test_another_workspaces_session_is_not_found(person: Person, fake_api:
     database = await Database.open(fake_api.data_dir / "chaser.db")
     other = await WorkspaceStore(database).create("other")
     await database.close()
-    await person.ask("GET", await link(fake_api, other.id))
+    await person.ask("GET", await link(fake_api, other))
     page = await person.ask("GET", f"/dashboard/sessions/{session['id']}")
     assert page.status == 404
     assert page.headers["Content-Type"].startswith("text/html")

@@ -181,6 +181,12 @@ async def test_the_page_of_sessions_shows_who_waits_while_somebody_does(viewer: 
     assert (await in_line).status == 201
     await expect(page.locator("#queue")).to_be_hidden()
 
+    # A line that cannot be had leaves the table as fresh as ever.
+    await page.route("**/dashboard/data/queue", lambda route: route.fulfill(status=500))
+    await api.delete((await in_line).json["id"])
+    await expect(page.locator("#sessions .pill").first).to_have_text("Closed")
+    await expect(page.locator("#problem")).to_contain_text("The server answered 500.")
+
 
 async def test_signing_out_everywhere_ends_at_the_sign_in_page(viewer: Browser, fake_api: Api) -> None:
     page, _ = await sit_down(viewer, fake_api)

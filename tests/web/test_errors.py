@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from chaser_server import app
-from chaser_server.config import parse
+from chaser_server.config_file import parse
 from chaser_server.errors import StorageFailed
 from chaser_server.model import utc_now
 from chaser_server.sessions.service import SessionService
@@ -379,7 +379,7 @@ async def cookie_of(api: Api) -> str:
     workspace = await WorkspaceStore(database).ensure_default()
     signer = Signer(await load_secret(database, app.SIGNING_SECRET))
     await database.close()
-    token = signer.sign_link(workspace.id, utc_now() + timedelta(minutes=1))
+    token = signer.sign_link(workspace.id, utc_now() + timedelta(minutes=1), workspace.sign_in_epoch)
     answer = await api.ask("GET", f"/dashboard/login?token={token}", key="", allow_redirects=False)
     return str(answer.headers["Set-Cookie"]).partition(";")[0]
 

@@ -124,6 +124,16 @@ async def test_rotating_again_gives_no_more_grace(fake_api: Api, dashboard: Dash
     assert ends[0] == ends[1]
 
 
+async def test_a_revoked_key_cannot_be_rotated(fake_api: Api, dashboard: Dashboard) -> None:
+    old = await made(dashboard)
+    await dashboard.ask("DELETE", f"/v1/keys/{old['id']}")
+    before = await listed(dashboard)
+    answer = await dashboard.ask("POST", f"/v1/keys/{old['id']}/rotate")
+    assert (answer.status, answer.json["error"]["code"]) == (409, "key_revoked")
+    assert answer.json["error"]["message"] == "this key is revoked; make a new one instead"
+    assert await listed(dashboard) == before
+
+
 @pytest.mark.parametrize(
     ("path", "body", "words"),
     [

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from chaser_server.config import parse
+from chaser_server.config_file import parse
 from chaser_server.egress.upstream import Upstream, UpstreamPool
 from chaser_server.model import SessionSpec, Workspace
 from chaser_server.sessions.service import SessionService

@@ -51,6 +51,9 @@ async def test_every_route_is_in_the_document() -> None:
     routes = [route for route in ROUTES if isinstance(route, web.RouteDef) and not PAGES.fullmatch(route.path)]
     untold = [f"{route.method} {route.path}" for route in routes if (route.method, route.handler) not in told]
     assert untold == []
+    assert (
+        "`/dashboard/data/`" in CONTRACT.document["info"]["description"]
+    )  # what the pages ask for is left out, and why
 
 
 def test_every_error_is_described_with_the_status_it_has() -> None:

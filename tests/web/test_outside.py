@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import make_mocked_request
 
-from chaser_server.config import parse
+from chaser_server.config_file import parse
 from chaser_server.errors import Forbidden
 from chaser_server.web.outside import Outside, is_local
 from tests.api import Api

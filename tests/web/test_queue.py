@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 
 from chaser_server import app
-from chaser_server.config import parse
+from chaser_server.config_file import parse
 from chaser_server.model import utc_now
 from chaser_server.sessions.service import SessionService
 from chaser_server.store.database import Database

@@ -77,6 +77,23 @@ async def test_signing_out_everywhere_ends_every_sign_in_of_the_workspace(fake_a
     assert (await (await Dashboard.of(fake_api)).ask("GET", "/v1/keys")).status == 200
 
 
+async def test_signing_out_everywhere_ends_links_and_preview_tokens_too(fake_api: Api) -> None:
+    dashboard, session = await Dashboard.of(fake_api), await fake_api.ready()
+    minting = f"/v1/sessions/{session['id']}/preview-token"
+    unused, minted = await link(fake_api), [await dashboard.ask("POST", minting), await fake_api.ask("POST", minting)]
+    doors = [answer.json["url"].partition("://")[2].partition("/")[2] for answer in minted]
+    for door in doors:
+        assert (await fake_api.ask("GET", f"/{door}", key="")).status == 503  # let in, but a fake browser has no screen
+    await dashboard.ask("POST", EVERYWHERE, allow_redirects=False)
+    async with visiting(fake_api) as someone:
+        answer = await someone.ask("GET", unused)
+        assert (answer.status, b"no longer valid" in answer.body) == (403, True)
+    for door in doors:
+        assert (await fake_api.ask("GET", f"/{door}", key="")).status == 403
+    renewed = (await fake_api.ask("POST", minting)).json["url"].partition("://")[2].partition("/")[2]
+    assert (await fake_api.ask("GET", f"/{renewed}", key="")).status == 503
+
+
 async def test_the_audit_stream_ends_with_the_sign_in(fake_api: Api) -> None:
     dashboard = await Dashboard.of(fake_api)
     headers = {"Cookie": f"chaser_session={dashboard.cookie}"}

@@ -26,7 +26,7 @@ from chaser_server.bench.sessions import site
 from chaser_server.bench.ways import BenchServer, server
 
 if TYPE_CHECKING:
-    from playwright.async_api import Playwright
+    from playwright.async_api import Page, Playwright
 
 ROUNDS = 6
 AS_IT_IS = "as it is"
@@ -53,8 +53,11 @@ exec {chromium} "$@"
 }
 """What it cannot."""
 
-WARMED = "warmed with a page"
-"""Before it is used, such a session goes to a page of another site and back to about:blank."""
+WARM_UPS = ("warmed in a tab", "warmed in its page")
+"""Before it is used, such a session opens a page in a tab and closes that, as the pool has its browsers do, or goes to
+one of another site and back to about:blank."""
+
+_WARM_PAGE = "data:text/html,<!doctype html><title>warming up</title><p>warming up"
 
 _SCRIPT_HEAD = '#!/bin/sh\nhere=$(dirname "$0")\n'
 _SHOWN_FOLDER = "/var/tmp"  # not /tmp, which is the session's own
@@ -94,7 +97,7 @@ async def measure(chromium: str, rounds: int = ROUNDS, *, variants: Collection[s
     """A cold session by each of the variants (all, if none is named), `rounds` times, after one that warms up."""
     from playwright.async_api import async_playwright  # only here: its driver has no part in the server
 
-    settings = {variant: _extra_args(switch) for variant, switch in {**SWITCHES, WARMED: ""}.items()}
+    settings = {variant: _extra_args(switch) for variant, switch in {**SWITCHES, **dict.fromkeys(WARM_UPS, "")}.items()}
     async with AsyncExitStack() as stack:
         url = await stack.enter_async_context(site())
         playwright = await stack.enter_async_context(async_playwright())
@@ -112,7 +115,7 @@ async def measure(chromium: str, rounds: int = ROUNDS, *, variants: Collection[s
         for _ in range(rounds + 1):
             for variant, here in servers.items():
                 await until_machine_quiet()
-                seen[variant].append(await _session(here, playwright, url, warmed=variant == WARMED))
+                seen[variant].append(await _session(variant, here, playwright, url))
     return rows_of({variant: found[1:] for variant, found in seen.items()})
 
 
@@ -146,7 +149,7 @@ def _show_to_others(folder: Path) -> None:
         path.chmod(0o755)
 
 
-async def _session(here: BenchServer, playwright: Playwright, url: str, *, warmed: bool) -> Figures:
+async def _session(variant: str, here: BenchServer, playwright: Playwright, url: str) -> Figures:
     elsewhere = url.replace("localhost", "127.0.0.1")
     meter, began = Meter(here.pid), perf_counter()
     async with meter.looking():
@@ -155,8 +158,8 @@ async def _session(here: BenchServer, playwright: Playwright, url: str, *, warme
     await until_quiet(here.pid)
     browser = await playwright.chromium.connect_over_cdp(opened.cdp_url)
     page = browser.contexts[0].pages[0]
-    for address in (elsewhere, "about:blank") if warmed else ():
-        await page.goto(address)
+    if variant in WARM_UPS:
+        await _warm_up(page, elsewhere if variant == WARM_UPS[1] else "")
     await until_quiet(here.pid)
     meter.search()
     figures["settled_cpu"] = meter.milliseconds
@@ -173,6 +176,17 @@ async def _session(here: BenchServer, playwright: Playwright, url: str, *, warme
     figures["cpu"] = figures["settled_cpu"] + sum(figures[f"{name}_cpu"] for name in pages)
     await opened.release()
     return figures
+
+
+async def _warm_up(page: Page, elsewhere: str) -> None:
+    """In the page itself when there is somewhere to go, else in a tab."""
+    if elsewhere:
+        await page.goto(elsewhere)
+        await page.goto("about:blank")
+    else:
+        tab = await page.context.new_page()
+        await tab.goto(_WARM_PAGE)
+        await tab.close()
 
 
 def rows_of(seen: Mapping[str, Sequence[Figures]]) -> list[Start]:

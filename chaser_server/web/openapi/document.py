@@ -15,7 +15,10 @@ Create a session, give its `cdp_url` to Playwright or puppeteer, delete it when 
 Every error is `{"error": {"code", "message"}}`; programs read the code, people the message. Whatever the path, a
 request may also be answered with 400 `invalid_request` when it is no HTTP, 404 `not_found` when nothing is there, and
 405 `method_not_allowed` with the right methods in `Allow`. Every answer has an `X-Request-Id` that stands in the log,
-too. Unknown query parameters are ignored, unknown fields of a body are refused."""
+too. Unknown query parameters are ignored, unknown fields of a body are refused.
+
+Not of this API: the pages below `/dashboard`, and `/dashboard/data/`, where they fetch what they show besides. That is
+made for these pages alone and changes with them; what it tells of sessions and usage, programs get from `/v1`."""
 
 _TAGS = (
     (sessions.TAG, "Create, show, watch and end sessions."),

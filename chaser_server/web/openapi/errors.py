@@ -67,6 +67,9 @@ ERRORS: dict[str, Told] = {
         "PATCH is not possible here; possible: GET, HEAD, POST",
         headers=("Allow",),
     ),
+    "key_revoked": Told(
+        409, "The key to be rotated is revoked, or past its grace.", "this key is revoked; make a new one instead"
+    ),
     "session_not_ready": Told(
         409, "The session is still being created.", "the session is still being created; wait with GET ?wait=ready"
     ),

@@ -29,6 +29,16 @@ def _status(*words: str) -> Json:
     return record(status={"enum": list(words)})
 
 
+ROOT = operation(
+    "findDashboard",
+    "Go to the dashboard",
+    tag=SIGN_IN,
+    description="For people who type the server's address. Who does not ask for text/html is told where things are.",
+    security=OPEN,
+    responses={"303": _elsewhere("The dashboard.", "/dashboard")},
+    errors=("not_found",),
+)
+
 LOGIN_LINK = operation(
     "signInByLink",
     "Sign in by a one-time link",
@@ -70,7 +80,8 @@ LOGOUT_EVERYWHERE = operation(
     "signOutEverywhere",
     "Sign everybody out",
     tag=SIGN_IN,
-    description="Every sign-in to the dashboard of this workspace is void from now on. Keys go on working.",
+    description="Every sign-in to the dashboard of this workspace is void from now on, as are unused sign-in links and "
+    "preview tokens. Keys and open live views go on.",
     security=BY_COOKIE,
     responses={"303": _elsewhere("Everybody has to sign in anew.", "/dashboard/sign-in")},
     errors=("unauthorized", "forbidden"),
@@ -137,6 +148,7 @@ DOCS = operation(
 )
 
 PATHS: dict[str, Json] = {
+    "/": {"get": ROOT},
     "/dashboard/login": {"get": LOGIN_LINK, "post": LOGIN_PASSWORD},
     "/dashboard/logout": {"post": LOGOUT},
     "/dashboard/logout/everywhere": {"post": LOGOUT_EVERYWHERE},

@@ -96,12 +96,13 @@ ROTATE_KEY = operation(
     "rotateKey",
     "Replace an API key",
     tag=TAG,
-    description="Makes another with the same name and mode; the old one works until its grace ends.",
+    description="Makes another with the same name and mode; the old one works until its grace ends. A "
+    "key that is revoked, or past its grace, cannot be rotated.",
     security=BY_COOKIE,
     parameters=[_KEY_ID],
     request_body=body(shape("Rotation"), {"grace_days": 7}),
     responses={"201": answer("The new key.", shape("KeyWithSecret"), example=_SECRET)},
-    errors=(*_WHO, "not_found", "invalid_request", "payload_too_large"),
+    errors=(*_WHO, "not_found", "key_revoked", "invalid_request", "payload_too_large"),
 )
 
 AUDIT = operation(

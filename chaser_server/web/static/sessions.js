@@ -30,17 +30,18 @@ const refresh = poll(
   () => Math.min(30, (list.all.some(({ status }) => status === "creating") ? BUSY_SECONDS : CALM_SECONDS) * 2 ** failures),
   async () => {
     const status = chosenStatus();
-    try {
-      const page = await get(query({ limit: Math.min(MOST, Math.max(PAGE, list.size)) }));
-      showQueue(await get("/dashboard/data/queue"));
-      if (status !== chosenStatus()) return; // another filter was chosen meanwhile; it has asked for itself
-      failures = 0;
-      $("#problem").textContent = "";
-      list.refresh(page);
+    const [page, queue] = await Promise.allSettled([
+      get(query({ limit: Math.min(MOST, Math.max(PAGE, list.size)) })),
+      get("/dashboard/data/queue"),
+    ]);
+    if (status !== chosenStatus()) return; // another filter was chosen meanwhile; it has asked for itself
+    failures = page.reason ? Math.min(failures + 1, 4) : 0;
+    const problem = page.reason ?? queue.reason;
+    $("#problem").textContent = problem ? `${problem.message} What you see may be old.` : "";
+    if (queue.value) showQueue(queue.value);
+    if (page.value) {
+      list.refresh(page.value);
       show();
-    } catch (error) {
-      failures = Math.min(failures + 1, 4);
-      $("#problem").textContent = `${error.message} What you see may be old.`;
     }
   },
 );

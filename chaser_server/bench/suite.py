@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import signal
 import traceback
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
@@ -73,6 +74,7 @@ def run(config: Config, *, only: Collection[str] = (), json_file: Path | None = 
     a figure is no failure. Raises `ConfigError` for a part that is none.
     """
     parts = chosen(only)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as for Ctrl-C, so that no server is left behind
     chromium = str(find_chromium(config.browser.executable).path)
     rows: list[Any] = []
     failed: list[str] = []

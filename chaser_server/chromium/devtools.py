@@ -93,6 +93,8 @@ class DevTools:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._listener
         await self._http.close()
+        if self._socket is not None:  # else aiohttp reports it; it is cut off by now, so that this waits for no answer
+            await self._socket.close()
 
     async def _listen(self, connection: aiohttp.ClientWebSocketResponse, on_event: Callable[[Event], None]) -> None:
         try:

@@ -95,7 +95,11 @@ class Places:
     async def _check_budget(self, workspace: Workspace) -> None:
         own_budget = workspace.egress_budget_bytes
         budget = self._limits.egress_budget_bytes if own_budget is None else own_budget
-        if budget and await self._store.month_egress(workspace.id, utc_now().strftime("%Y-%m")) >= budget:
+        if not budget:
+            return
+        # Counts are stored every second, and those of a session that ends behind the place that it gives.
+        mine = [running.record for running in self.taken.values() if running.record.workspace_id == workspace.id]
+        if await self._store.month_egress(workspace.id, utc_now().strftime("%Y-%m"), mine) >= budget:
             raise PaymentRequired(f"the workspace has used up its egress budget of {budget} bytes for this month")
 
     def _claim(self, spec: SessionSpec, workspace: Workspace) -> RunningSession:
@@ -125,6 +129,8 @@ class Places:
             async with asyncio.timeout(seconds):
                 placed = await asyncio.shield(waiter.answer)
             await self._check_budget(workspace)  # which others may have used up meanwhile
+            if self.closed:  # between the answer and this line
+                raise _shutting_down()
         except BaseException as error:
             self.waits[_outcome(error)] += 1
             if waiter.answer.done() and waiter.answer.exception() is None:  # a place came, but too late or in vain

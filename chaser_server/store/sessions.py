@@ -97,12 +97,21 @@ class SessionStore:
         )
         return [_ledger_row(row) for row in rows]
 
-    async def month_egress(self, workspace_id: str, month: str) -> int:
-        """Bytes, up and down, that a workspace's sessions moved over the network in `month` (YYYY-MM)."""
+    async def month_egress(self, workspace_id: str, month: str, unsettled: Collection[Session] = ()) -> int:
+        """Bytes, up and down, that a workspace's sessions moved over the network in `month` (YYYY-MM).
+
+        What those that are `unsettled` have moved beyond what is stored of them is counted, too.
+        """
+        # In one statement, or what is stored in between would count twice, or not at all.
         row = await self._database.row(
-            "SELECT bytes FROM egress_months WHERE workspace_id = ? AND month = ?", (workspace_id, month)
+            "SELECT (SELECT bytes FROM egress_months WHERE workspace_id = ? AND month = ?) AS month,"
+            " (SELECT SUM(egress_up + egress_down) FROM sessions WHERE id IN (SELECT value FROM json_each(?)))"
+            " AS stored",
+            (workspace_id, month, json.dumps([session.id for session in unsettled])),
         )
-        return 0 if row is None else int(row["bytes"])
+        assert row is not None, "it has no condition"
+        counts = [session.bytes[Channel.EGRESS] for session in unsettled]
+        return (row["month"] or 0) + sum(count.up + count.down for count in counts) - (row["stored"] or 0)
 
     async def _save_counts(self, write: aiosqlite.Connection, session: Session) -> None:
         rows = await write.execute_fetchall("SELECT * FROM sessions WHERE id = ?", (session.id,))

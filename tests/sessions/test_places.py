@@ -49,20 +49,24 @@ async def test_a_place_given_to_who_leaves_at_that_moment_goes_on(house: House, 
 
 
 async def test_a_shutdown_between_a_place_and_its_session_leaves_no_row(house: House, full: RunningSession) -> None:
-    waiting = in_line(house)
-    await until_waiting(house)
-    deleting = asyncio.create_task(house.delete(full))
-    while house.service.waiting:
-        await asyncio.sleep(0)
-    draining = asyncio.create_task(house.lives.drain())
-    running = await waiting
-    await draining
+    await house.delete(full)
+    running = await house.service.claim(spec(house), house.workspace)
+    await house.lives.drain()
     with pytest.raises(SubstrateUnavailable):
         await house.service.begin(running)
-    await deleting
     page = await house.store.page(house.workspace.id, limit=10)
     assert [session.id for session in page] == [full.record.id]
     assert house.service.running == []
+
+
+async def test_a_shutdown_at_the_moment_a_place_comes_refuses_who_waited(house: House, full: RunningSession) -> None:
+    waiting = in_line(house)
+    await until_waiting(house)
+    house.service.waiting[house.workspace.id][0].answer.add_done_callback(lambda _: house.places.close())
+    await house.delete(full)
+    with pytest.raises(SubstrateUnavailable):
+        await waiting
+    assert (house.service.running, house.service.waits["served"], house.service.waits["refused"]) == ([], 0, 1)
 
 
 async def test_a_budget_that_is_used_up_meanwhile_refuses_who_waited(house: House) -> None:
@@ -71,7 +75,6 @@ async def test_a_budget_that_is_used_up_meanwhile_refuses_who_waited(house: Hous
     waiting = in_line(house)
     await until_waiting(house)
     running.egress.down = 1000
-    await house.bookkeeper.flush()
     await house.delete(running)
     with pytest.raises(PaymentRequired):
         await waiting

@@ -38,6 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _FORCED_EXIT
 
 
+_BENCH_PARTS = "what to measure, e.g. sessions; none: all but `cost` and `trials`, which run only when named"
+
+
 def _with_command(arguments: Sequence[str]) -> Sequence[str]:
     """`serve` may be left out."""
     leading = arguments[0] if arguments else ""
@@ -73,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     vacuum = subparsers.add_parser("vacuum", parents=[common], help="forget what is too old, and shrink the database")
     vacuum.set_defaults(run=commands.vacuum)
     bench = subparsers.add_parser("bench", parents=[common], help="measure this server on this machine")
-    bench.add_argument("parts", nargs="*", metavar="PART", help="what to measure, e.g. sessions; none: all")
+    bench.add_argument("parts", nargs="*", metavar="PART", help=_BENCH_PARTS)
     bench.add_argument("--quick", action="store_true", help="measure less: a few minutes")
     bench.add_argument("--json", metavar="FILE", type=Path, help="also write one JSON line per row")
     return parser

@@ -3,14 +3,22 @@
     python -m chaser_server bench --json docs/performance/run-1.jsonl      (and 2, and 3)
     python scripts/report.py docs/performance/run-*.jsonl
 
-Charts go to docs/images, the table to stdout. Charts are of the medians of the runs.
+    python -m chaser_server bench cost trials --json docs/performance/trials.jsonl
+    python scripts/report.py docs/performance/trials.jsonl --into docs/performance.md
+
+Charts go to docs/images, tables to stdout. Charts are of the medians of the runs. What is measured only when it is
+named is told of one run, the last; with `--into` its tables also replace those in a file behind `<!-- PART -->`.
 """
 
+import argparse
 import json
+import math
+import re
 import statistics
-import sys
 from collections import defaultdict
+from dataclasses import fields, is_dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import matplotlib
@@ -22,6 +30,8 @@ matplotlib.rcParams.update(
 
 from matplotlib import pyplot  # noqa: E402  # behind the choice of its output
 from matplotlib.figure import Figure  # noqa: E402
+
+from chaser_server.bench.suite import NAMED_ONLY  # noqa: E402
 
 Row = dict[str, Any]
 
@@ -148,9 +158,52 @@ def measured(verdict: Row | None) -> str:
     return f"{verdict['measured']:.2f}{verdict['unit']}" + (f", {failures} failed" if failures else "")
 
 
+def named_only(rows: dict[str, list[Row]]) -> dict[str, str]:
+    """The tables of the parts that run only when named, as these show them themselves, of the last run with any."""
+    tables = {}
+    for part, (room, _) in NAMED_ONLY.items():
+        kinds = {kind: rows[kind.__name__] for kind in rows_of_room(room)}
+        last = max((row["run"] for found in kinds.values() for row in found), default=None)
+        if last is not None:
+            tables[part] = room.table([row for kind, found in kinds.items() for row in restored(kind, found, last)])
+    return tables
+
+
+def replace_tables(file: Path, tables: dict[str, str]) -> None:
+    """Put each table in the place of the one behind the mark of its part, up to the next paragraph that is none."""
+    text = file.read_text(encoding="utf-8")
+    for part, table in tables.items():
+        mark = f"<!-- {part} -->\n"
+        old = rf"{re.escape(mark)}(\n*\|[^\n]*)*\n*"
+        text = re.sub(old, lambda _, new=f"{mark}\n{table}\n\n": new, text)
+    file.write_text(text, encoding="utf-8")
+
+
+def rows_of_room(room: ModuleType) -> list[type]:
+    """The kinds of rows that a room of the bench makes."""
+    return [kind for kind in vars(room).values() if is_dataclass(kind) and kind.__module__ == room.__name__]
+
+
+def restored(kind: type, rows: list[Row], run: int) -> list[Any]:
+    """A run's rows of one kind, as they were before they became JSON."""
+    names = [field.name for field in fields(kind)]
+    values = [[row[name] for name in names] for row in rows if row["run"] == run]
+    return [kind(*(math.nan if value is None else value for value in each)) for each in values]
+
+
 if __name__ == "__main__":
-    found = rows_of(sys.argv[1:])
+    parser = argparse.ArgumentParser(description="Turn runs of the bench into charts and tables.")
+    parser.add_argument("runs", nargs="+", metavar="FILE")
+    parser.add_argument("--into", type=Path, metavar="FILE", help="where tables behind marks are replaced")
+    options = parser.parse_args()
+    found = rows_of(options.runs)
     for show, kind in ((stages, "Stage"), (concurrency, "Stage"), (memory, "Idle"), (crowding, "Stage")):
         if found[kind]:  # the part may have failed in every run
             show(found[kind])
-    goals(found["Verdict"], len(sys.argv) - 1)
+    if found["Verdict"]:
+        goals(found["Verdict"], len(options.runs))
+    tables = named_only(found)
+    for part, text in tables.items():
+        print(f"\n{part}\n\n{text}")
+    if options.into:
+        replace_tables(options.into, tables)

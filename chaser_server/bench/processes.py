@@ -33,9 +33,15 @@ class Process:
         return bool(stat) and stat[_BEGAN] == self.began
 
 
+def parent_of(pid: int) -> int | None:
+    """Whose child it is now; None when it has gone."""
+    stat = _stat(pid)
+    return int(stat[_PARENT]) if stat else None
+
+
 def tree(pid: int) -> list[int]:
     """`pid` and all of its living descendants, zombies included."""
-    parents = {number: int(stat[_PARENT]) for number in _numbers() if (stat := _stat(number))}
+    parents = {number: int(stat[_PARENT]) for number in numbers() if (stat := _stat(number))}
     found = [pid]
     for one in found:
         found += [child for child, parent in parents.items() if parent == one]
@@ -49,7 +55,7 @@ def identified(pids: Iterable[int]) -> set[Process]:
 
 def named(word: str) -> set[Process]:
     """Every process of this machine with `word` in an argument, but not this one. Zombies have no arguments."""
-    return identified(pid for pid in _numbers() if pid != os.getpid() and word.encode() in _read(pid, "cmdline"))
+    return identified(pid for pid in numbers() if pid != os.getpid() and word.encode() in _read(pid, "cmdline"))
 
 
 def pss_megabytes(pids: Iterable[int]) -> float:
@@ -110,7 +116,8 @@ def _busy_seconds() -> float:
     return sum(int(ticks[kind]) for kind in _BUSY) / _TICKS_PER_SECOND
 
 
-def _numbers() -> list[int]:
+def numbers() -> list[int]:
+    """Every process of this machine."""
     return [int(entry.name) for entry in Path("/proc").glob("[0-9]*")]
 
 

@@ -18,7 +18,7 @@ import statistics
 import subprocess
 import tempfile
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection as Pipe
@@ -37,6 +37,9 @@ START_SECONDS = 20
 TURNS = 100
 ANSWER_BYTES = 50_000_000
 MICROSECONDS = 1e6
+
+Serve = Callable[[int, Pipe], None]
+"""What relays to a DevTools port in a process of its own, see `serve_on_uvloop`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +99,17 @@ class Server:
 def measure(browser: str, *, round_trip_count: int = 20_000, answers: int = 10) -> list[RoundTrips | LargeAnswers]:
     """Run everything once: rows for 1 and 20 connections, and one for large answers."""
     with launched(browser) as devtools, served(devtools) as server:
-        path = json.load(urllib.request.urlopen(f"http://127.0.0.1:{devtools}/json/version"))["webSocketDebuggerUrl"]
-        path = path[path.index("/devtools") :]
+        path = browser_path(devtools)
         return [
             *(_round_trips(devtools, server, path, connections, round_trip_count) for connections in (1, 20)),
             _large_answers(devtools, server, answers),
         ]
+
+
+def browser_path(devtools: int) -> str:
+    """The path of the browser's own target at a DevTools port."""
+    url: str = json.load(urllib.request.urlopen(f"http://127.0.0.1:{devtools}/json/version"))["webSocketDebuggerUrl"]
+    return url[url.index("/devtools") :]
 
 
 def _round_trips(devtools: int, server: Server, path: str, connections: int, times: int) -> RoundTrips:
@@ -117,7 +125,7 @@ def _round_trips(devtools: int, server: Server, path: str, connections: int, tim
             before = server.usage()
             through += round_trips(relayed, request, times // TURNS)
             cpu += server.usage().cpu_seconds - before.cpu_seconds
-    (direct_p50, direct_p99), (relay_p50, relay_p99) = _p50_p99(alone), _p50_p99(through)
+    (direct_p50, direct_p99), (relay_p50, relay_p99) = p50_p99(alone), p50_p99(through)
     return RoundTrips(connections, direct_p50, relay_p50, direct_p99, relay_p99, cpu / len(through) * 100_000)
 
 
@@ -145,7 +153,8 @@ def _seconds(connection: Connection, request: bytes) -> tuple[float, int]:
     return perf_counter() - start, size
 
 
-def _p50_p99(seconds: list[float]) -> tuple[float, float]:
+def p50_p99(seconds: list[float]) -> tuple[float, float]:
+    """In microseconds."""
     cuts = statistics.quantiles(seconds, n=100)
     return cuts[49] * MICROSECONDS, cuts[98] * MICROSECONDS
 
@@ -179,12 +188,22 @@ def _devtools_port(process: subprocess.Popen[bytes], written: Path) -> int:
     raise RuntimeError(f"the browser did not come up (exit code {process.poll()})")
 
 
+def serve_on_uvloop(devtools: int, pipe: Pipe) -> None:
+    """The relay as the server runs it; says its port, and what it has used whenever asked, until the pipe ends."""
+    uvloop.run(_relay_until_told(devtools, pipe))
+
+
+def serve_on_asyncio(devtools: int, pipe: Pipe) -> None:
+    """The same on Python's own event loop."""
+    asyncio.run(_relay_until_told(devtools, pipe))
+
+
 @contextmanager
-def served(devtools: int) -> Iterator[Server]:
+def served(devtools: int, serve: Serve = serve_on_uvloop) -> Iterator[Server]:
     """The relay before that DevTools port, in a process of its own."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(devtools, theirs))
+    process = context.Process(target=serve, args=(devtools, theirs))
     process.start()
     theirs.close()
     try:
@@ -192,10 +211,6 @@ def served(devtools: int) -> Iterator[Server]:
     finally:
         ours.close()
         process.join()
-
-
-def _serve(devtools: int, pipe: Pipe) -> None:
-    uvloop.run(_relay_until_told(devtools, pipe))
 
 
 async def _relay_until_told(devtools: int, pipe: Pipe) -> None:
@@ -211,21 +226,27 @@ async def _relay_until_told(devtools: int, pipe: Pipe) -> None:
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     told = asyncio.Event()
-    asyncio.get_running_loop().add_reader(pipe.fileno(), _answer_usage, pipe, told)
+    asyncio.get_running_loop().add_reader(pipe.fileno(), _answer_or_end, pipe, told)
     pipe.send(runner.addresses[0][1])
     await told.wait()
     asyncio.get_running_loop().remove_reader(pipe.fileno())
     await runner.cleanup()
 
 
-def _answer_usage(pipe: Pipe, told: asyncio.Event) -> None:
+def _answer_or_end(pipe: Pipe, told: asyncio.Event) -> None:
+    if not answer_usage(pipe):
+        told.set()
+
+
+def answer_usage(pipe: Pipe) -> bool:
+    """Tell what this process has used; False when nobody asks any more."""
     try:
         pipe.recv()
     except EOFError:
-        told.set()
-        return
+        return False
     used = resource.getrusage(resource.RUSAGE_SELF)
     pipe.send(Usage(used.ru_utime + used.ru_stime, _peak_megabytes()))
+    return True
 
 
 def _peak_megabytes() -> float:

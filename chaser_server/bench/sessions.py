@@ -201,12 +201,13 @@ def stages_of(runs: Mapping[str, Run], concurrency: int) -> Iterator[Stage]:
     """A row for each stage of each way, also of one that never came through."""
     for name, run in runs.items():
         for stage in (*STAGES, *SUMS):
-            p50, p95, p99 = _quantiles(run.milliseconds[stage])
-            ratio = p50 / _quantiles(runs[BARE].milliseconds[stage])[0]
+            p50, p95, p99 = quantiles(run.milliseconds[stage])
+            ratio = p50 / quantiles(runs[BARE].milliseconds[stage])[0]
             yield Stage(name, concurrency, stage, p50, p95, p99, ratio, run.failures, run.warm_up_failures)
 
 
-def _quantiles(values: Sequence[float]) -> tuple[float, float, float]:
+def quantiles(values: Sequence[float]) -> tuple[float, float, float]:
+    """The 50th, 95th and 99th percentile; not a number when there is nothing."""
     if len(values) < 2:
         only = values[0] if values else math.nan
         return only, only, only

@@ -11,7 +11,6 @@ import shutil
 import signal
 import socket
 import tempfile
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -20,13 +19,14 @@ from pathlib import Path
 from chaser_server.errors import LaunchFailed
 from chaser_server.sandbox import bubblewrap, bundle, priority
 from chaser_server.sandbox.channel import Channel, readable
+from chaser_server.sandbox.tail import Tail
 
 DOORMAN = Path(__file__).with_name("doorman.py")
 SCRATCH_PREFIX = "chaser-session-"
-STDERR_LINES = 60
-STDERR_LINE_BYTES = 2000
 _DEVTOOLS_PORT = 9222  # inside its own network namespace every session may use the same
 _EGRESS_PORT = 3128
+_GIVE_WAY_SECONDS = 0.5
+"""How long what dies lets those go first that live: its death is some 30 ms of work for the processors."""
 _KILL_SECONDS = 5.0
 _LAST_WORDS_SECONDS = 1.0
 
@@ -92,7 +92,7 @@ class Sandbox:
         self._channel = channel
         self._scratch = scratch
         self._inner_pid: int | None = None
-        self._stderr = _Tail()
+        self._stderr = Tail()
         self._exit = asyncio.create_task(process.wait(), name=f"sandbox-exit-{process.pid}")
 
     @property
@@ -132,8 +132,9 @@ class Sandbox:
 
     async def kill(self) -> None:
         """End every process of the session and wait until they are gone; may be called again."""
-        if not self._exit.done():  # a death is some 30 ms of work: sessions that are alive go before it
-            priority.set_group_nice(self._inner_pid or self.pid, priority.DYING)
+        pid = self._inner_pid or self.pid
+        if not self._exit.done():
+            priority.give_way(pid)
         self._channel.close()
         if self._inner_pid is None and self._scratch is None:
             _kill_group(self._process)
@@ -141,14 +142,19 @@ class Sandbox:
             # The init of the sandbox's PID namespace: all in it go too, and bwrap stays alive to reap it.
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._inner_pid, signal.SIGKILL)
-        try:
-            await asyncio.wait_for(self.exited(), _KILL_SECONDS)
-        except TimeoutError:
-            _kill_group(self._process)
-            await self.exited()
+        if not await self._gone_within(_GIVE_WAY_SECONDS):  # somebody may wait for its place
+            priority.set_group_nice(pid, priority.NORMAL)
+            if not await self._gone_within(_KILL_SECONDS):
+                _kill_group(self._process)
+                await self.exited()
         self._stderr.close()
         if self._scratch:
             await asyncio.to_thread(shutil.rmtree, self._scratch, ignore_errors=True)
+
+    async def _gone_within(self, seconds: float) -> bool:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.exited(), seconds)
+        return self._exit.done()
 
     async def _begin(self, stderr: int, info: int | None, plan: Mapping[str, object]) -> None:
         """Listen to what the programs say, learn the pid of the sandbox's init, and tell the doorman what to run."""
@@ -310,36 +316,3 @@ async def _read_all(pipe: int) -> bytes:
         if not part:
             return data
         data += part
-
-
-class _Tail(asyncio.Protocol):
-    """Keeps the last lines of a pipe, and always reads on: a browser whose stderr is full would stall."""
-
-    def __init__(self) -> None:
-        self._lines: deque[str] = deque(maxlen=STDERR_LINES)
-        self._partial = b""
-        self._transport: asyncio.BaseTransport | None = None
-        self._ended = asyncio.Event()
-
-    @property
-    def text(self) -> str:
-        return "\n".join(self._lines)
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        *lines, partial = (self._partial + data).split(b"\n")
-        self._lines.extend(line[:STDERR_LINE_BYTES].decode("utf-8", "replace") for line in lines)
-        self._partial = partial[:STDERR_LINE_BYTES]
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._ended.set()
-
-    async def wait_ended(self, seconds: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._ended.wait(), seconds)
-
-    def close(self) -> None:
-        if self._transport is not None:
-            self._transport.close()

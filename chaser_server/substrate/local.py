@@ -22,7 +22,6 @@ from chaser_server.chromium.hands import Hands
 from chaser_server.chromium.keeper import PageKeeper
 from chaser_server.chromium.profiles import Profile, device_name
 from chaser_server.chromium.screencast import Screencast
-from chaser_server.chromium.warmup import warm_up
 from chaser_server.config import PreviewConfig
 from chaser_server.display.framebuffer import Framebuffer, encode_png
 from chaser_server.display.input import Input
@@ -109,8 +108,7 @@ class LocalBrowser:
     async def start(self, wanted: asyncio.Event | None) -> None:
         """Bring up, from the outside in: the way out, the screen, the browser.
 
-        A sandbox that was started in the background steps forward as soon as it is `wanted`, and warms up while nobody
-        wants it.
+        A sandbox that was started in the background steps forward as soon as it is `wanted`.
         """
         self._stack.push_async_callback(self._keeper.close)
         self._way_out = await self._socket("egress")
@@ -126,9 +124,6 @@ class LocalBrowser:
             if failure := await self._display_failure(error):
                 raise failure from error
             raise
-        if wanted is not None and not wanted.is_set():
-            await warm_up(self._devtools)
-            self._stopwatch.lap("warm-up")
 
     async def check(self) -> None:
         try:

@@ -12,6 +12,7 @@ import pytest
 from chaser_server.bench import suite
 from chaser_server.bench.store import ONE, Query
 from chaser_server.config import Config
+from chaser_server.errors import ConfigError
 
 
 def test_a_part_that_fails_is_shown_and_the_others_are_measured(
@@ -30,3 +31,13 @@ def test_a_part_that_fails_is_shown_and_the_others_are_measured(
     assert "**refill failed**: RuntimeError: it broke" in said
     assert "1 row" in said
     assert suite.run(Config(), only=["store"]) == 0
+
+
+def test_what_runs_only_when_named_does_not_run_otherwise() -> None:
+    assert list(suite.chosen([])) == list(suite.PARTS)
+    assert not suite.PARTS.keys() & suite.NAMED_ONLY.keys()
+    assert list(suite.chosen(["cost", "store"])) == ["store", "cost"]
+    assert list(suite.chosen(["trials"])) == [name for name in suite.NAMED_ONLY if name.startswith("trials.")]
+    assert list(suite.chosen(["trials.pools"])) == ["trials.pools"]
+    with pytest.raises(ConfigError, match="no part 'trial'"):
+        suite.chosen(["trial"])

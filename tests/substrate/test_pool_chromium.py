@@ -64,18 +64,6 @@ async def test_each_session_gets_a_browser_of_its_own_that_nobody_has_used(
     assert (pooled.server.pool.taken, pooled.server.pool.cold) == (2, 0)
 
 
-async def test_a_browser_has_warmed_up_and_shows_nothing_of_it(pooled: Pooled, playwright: Playwright) -> None:
-    session = await pooled.api.ready()
-    events = await pooled.api.events(session["id"])
-    (launched,) = [event["detail"] for event in events if event["kind"] == "launched"]
-    assert "warm-up" in launched["milliseconds"]
-    browser = await playwright.chromium.connect_over_cdp(session["cdp_url"])
-    (page,) = browser.contexts[0].pages
-    seen = await page.evaluate("[location.href, history.length, document.hasFocus(), document.visibilityState]")
-    assert seen == ["about:blank", 1, True, "visible"]
-    await browser.close()
-
-
 async def test_a_pooled_browser_is_counted_from_the_moment_it_is_taken(
     pooled: Pooled, site: Site, playwright: Playwright
 ) -> None:

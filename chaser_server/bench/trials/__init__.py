@@ -1,0 +1,1 @@
+"""Trials: what could be otherwise, each variant beside the server as it is, in turns in one run."""

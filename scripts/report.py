@@ -58,14 +58,14 @@ def rows_of(paths: list[str]) -> dict[str, list[Row]]:
 
 
 def middle(rows: list[Row], field: str, **where: object) -> float:
-    """The median over the runs of the field of the rows that have these values, and a figure."""
+    """The median over the runs of the field of the rows that have these values, and a figure; NaN if none has."""
     mine = [row[field] for row in rows if all(row[name] == value for name, value in where.items())]
-    return statistics.median(value for value in mine if value is not None)
+    return statistics.median([value for value in mine if value is not None] or [math.nan])
 
 
-def ways_in(rows: list[Row]) -> list[str]:
-    """The ways that were measured, in the order they are shown in."""
-    return [way for way in LABELS if any(row["way"] == way and row["p50"] is not None for row in rows)]
+def ways_in(rows: list[Row], **where: object) -> list[str]:
+    """The ways for which the rows that have these values have a figure, in the order they are shown in."""
+    return [way for way in LABELS if not math.isnan(middle(rows, "p50", way=way, stage="total", **where))]
 
 
 def save(figure: Figure, name: str) -> None:
@@ -77,7 +77,7 @@ def save(figure: Figure, name: str) -> None:
 def stages(rows: list[Row]) -> None:
     """One session at a time: where its time goes, way by way."""
     figure, axes = pyplot.subplots(figsize=(7.2, 2.4))
-    ways = ways_in(rows)
+    ways = ways_in(rows, concurrency=1)
     for height, way in enumerate(reversed(ways)):
         left = 0.0
         for stage, shade in SHADES.items():
@@ -96,7 +96,7 @@ def concurrency(rows: list[Row]) -> None:
     figure, axes = pyplot.subplots(figsize=(7.2, 2.8))
     counts = sorted({row["concurrency"] for row in rows})
     ways = ways_in(rows)
-    width = 0.8 / len(ways)
+    width = 0.8 / max(1, len(ways))
     for shift, way in enumerate(ways):
         places = [place + (shift - (len(ways) - 1) / 2) * width for place in range(len(counts))]
         p50 = [middle(rows, "p50", way=way, stage="total", concurrency=count) for count in counts]
@@ -131,10 +131,11 @@ def crowding(rows: list[Row]) -> None:
     counts = sorted({row["concurrency"] for row in rows} - {1})
     print("| all stages, p95, to that of one at a time | " + " | ".join(f"{count} at once" for count in counts) + " |")
     print("|---|" + "---|" * len(counts))
-    for way in ways_in(rows):
+    for way in ways_in(rows, concurrency=1):
         alone = middle(rows, "p95", way=way, stage="total", concurrency=1)
         many = [middle(rows, "p95", way=way, stage="total", concurrency=count) / alone for count in counts]
-        print(f"| {LABELS[way]} | " + " | ".join(f"{ratio:.1f}x" for ratio in many) + " |")
+        shown = ["–" if math.isnan(ratio) else f"{ratio:.1f}x" for ratio in many]
+        print(f"| {LABELS[way]} | " + " | ".join(shown) + " |")
     print()
 
 
@@ -152,10 +153,11 @@ def goals(rows: list[Row], runs: int) -> None:
 
 def measured(verdict: Row | None) -> str:
     """The figure of one run, and how often what it is of failed."""
-    if verdict is None or verdict["measured"] is None:
+    if verdict is None:
         return "–"
     failures = verdict.get("failures", 0)
-    return f"{verdict['measured']:.2f}{verdict['unit']}" + (f", {failures} failed" if failures else "")
+    figure = "–" if verdict["measured"] is None else f"{verdict['measured']:.2f}{verdict['unit']}"
+    return figure + (f", {failures} failed" if failures else "")
 
 
 def named_only(rows: dict[str, list[Row]]) -> dict[str, str]:

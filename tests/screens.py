@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import os
 import re
@@ -62,7 +63,10 @@ class Screen:
         sock.close()
         children = connection.core.QueryTree(connection.setup.roots[0].root).reply().children
         asked = [connection.core.GetWindowAttributes(child) for child in children]
-        found = sum(each.reply().map_state == xproto.MapState.Viewable for each in asked)
+        found = 0
+        for each in asked:
+            with contextlib.suppress(xproto.WindowError):  # it has gone since, as a menu does
+                found += each.reply().map_state == xproto.MapState.Viewable
         connection.disconnect()
         return found
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from chaser_server.errors import MachineError, StorageFailed
+from chaser_server.store import database as database_module
 from chaser_server.store.database import Database, to_text, to_time
 from chaser_server.store.schema import MIGRATIONS, migrate
 
@@ -189,8 +190,9 @@ async def test_a_database_that_somebody_writes_to_cannot_be_shrunk_and_stays_who
 
 
 async def test_a_database_that_somebody_still_reads_as_it_was_is_not_said_to_be_shrunk(
-    database: Database, tmp_path: Path
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(database_module, "_CHECKPOINT_SECONDS", 0.2)
     other = await Database.open(tmp_path / "chaser.db")
     await database._writer.execute_fetchall("PRAGMA busy_timeout = 1")
     await other._reader.execute_fetchall("BEGIN")
